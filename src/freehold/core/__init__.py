@@ -1,0 +1,2 @@
+"""Shared value types, errors, ports, configuration. Knows no other room and does no I/O
+(except `config_file`, which reads the one YAML file)."""

@@ -1,0 +1,99 @@
+"""The entry that the log keeps for each call: what is in it and how it is encoded.
+
+Canonical JSON (RFC 8785): keys sorted, no white space, integers only (no floats anywhere, raw
+provider objects are kept as strings), so an entry's bytes are a function of its values. Struct fields
+stand in alphabetical order, which makes msgspec's plain encoder canonical.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from freehold.core.usage import Usage
+
+Outcome = Literal["ok", "error", "refused", "cancelled", "truncated"]
+"""ok: answered whole. error: every attempt failed. refused: we said no before any attempt.
+cancelled: the client left. truncated: the upstream was cut after the first byte."""
+
+CostState = Literal["billed", "computed", "estimated", "unknown", "free"]
+"""Who says so: the provider's own figure, usage x price, a guess, no price known, our own hardware."""
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One try at one deployment. `status` 0 means that no HTTP status came back."""
+
+    deployment: str
+    error: str = ""
+    first_byte_us: int = 0
+    start_us: int = 0
+    """Microseconds since the call's start."""
+    status: int = 0
+    total_us: int = 0
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The record of one call, complete at the moment in which its answer ends."""
+
+    agent: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    client_dialect: str = ""
+    cost_nanos: int = 0
+    """Integer nano-USD (1 USD = 10**9)."""
+    cost_state: CostState = "unknown"
+    deployment: str = ""
+    endpoint: str = ""
+    error: str = ""
+    first_byte_us: int = 0
+    id: str
+    kind: str = "call"
+    losses: tuple[str, ...] = ()
+    """What a translation between dialects dropped or emulated."""
+    model: str = ""
+    """The upstream's name of the model that answered."""
+    model_asked: str = ""
+    """What the client asked for."""
+    outcome: Outcome
+    price_snapshot: str = ""
+    """SHA-256 of the price table used, hex."""
+    project: str = ""
+    provider: str = ""
+    request_bytes: int = 0
+    request_commitment: str = ""
+    """SHA-256(salt || body), hex; the salt is kept outside the log."""
+    response_bytes: int = 0
+    response_commitment: str = ""
+    route: str = ""
+    """Why this deployment was chosen, in words."""
+    server: str = ""
+    session: str = ""
+    started_ms: int
+    status: int = 0
+    """HTTP status that the client saw."""
+    stream: bool = False
+    task: str = ""
+    total_us: int = 0
+    upstream_dialect: str = ""
+    upstream_request_id: str = ""
+    usage: Usage = Usage()
+    usage_raw: str = ""
+    """The provider's usage object, as it stood on the wire."""
+    usage_state: Literal["reported", "partial", "estimated", "none"] = "none"
+    v: int = 1
+    via_key: str = ""
+    """Short name of the API key used (never the key)."""
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Receipt)
+
+
+def encode_receipt(receipt: Receipt) -> bytes:
+    """Canonical JSON bytes, without a newline."""
+    return _encoder.encode(receipt)
+
+
+def decode_receipt(entry: bytes) -> Receipt:
+    """The inverse of `encode_receipt`. Raises msgspec.ValidationError on foreign bytes."""
+    return _decoder.decode(entry)
