@@ -1,0 +1,58 @@
+# The two commands of the README are `make up` and `make test`; each makes its own environment first.
+.DEFAULT_GOAL := help
+.PHONY: help up test lint format bench compat foreign lock clean
+
+RUN := .venv/.made-for-running
+DEV := .venv/.made-for-development
+BIN := .venv/bin
+TREES := src tests benchmarks gates
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+up: $(RUN) ## start Freehold (options: make up ARGS="--config freehold.yaml")
+	@$(BIN)/freehold up $(ARGS)
+
+test: $(DEV) ## all tests except those marked foreign (options: make test ARGS="-k ledger")
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup -m "not foreign" $(ARGS)
+
+foreign: $(DEV) ## verify a log of ours with verifiers that we did not write
+	@$(BIN)/python -m pytest -m foreign $(ARGS)
+
+lint: $(DEV) ## style, types, arrows, sizes
+	@$(BIN)/ruff check $(TREES)
+	@$(BIN)/ruff format --check $(TREES)
+	@$(BIN)/python gates/sizes.py
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/pyright
+
+format: $(DEV) ## let ruff rewrite what it can
+	@$(BIN)/ruff check --fix $(TREES)
+	@$(BIN)/ruff format $(TREES)
+
+bench: $(DEV) ## measure against the peers (see benchmarks/)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+compat: $(DEV) ## programs that we did not write, through Freehold
+	@$(BIN)/python -m tests.compat $(ARGS)
+
+lock: ## pin new versions after a change of the dependencies (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
+	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
+	  --extra engine --group build pyproject.toml -o requirements/run.lock
+	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
+	  --extra engine --group build --group dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock
+
+clean: ## remove the environment and caches
+	rm -rf .venv .ruff_cache .hypothesis .import_linter_cache
+
+# An environment is made again only when what it was made from has changed.
+$(RUN): requirements/run.lock pyproject.toml scripts/environment
+	@echo "Making .venv for running (once, takes a minute) ..."
+	@scripts/environment run
+	@touch $@
+
+$(DEV): requirements/dev.lock pyproject.toml scripts/environment
+	@echo "Making .venv for development (once, takes a minute) ..."
+	@scripts/environment dev
+	@touch $(RUN) $@
