@@ -1,0 +1,94 @@
+"""llama.cpp's own HTTP server as a process of ours: `python -m freehold.adapters.engines.llamacpp_child ...`.
+
+Runs the prebuilt `xllamacpp` wheel, which carries the engine and its server, when no `llama-server`
+is on the machine. It is never imported by Freehold itself: an abort of the engine ends this process only.
+Kept to the standard library and the wheel, so that it starts fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+LOOPBACK = "127.0.0.1"
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The options, named as `llama-server` names them where it has them."""
+    parser = argparse.ArgumentParser(prog="freehold-llamacpp", description=__doc__)
+    parser.add_argument("--model", required=True, help="path of a GGUF file")
+    parser.add_argument("--alias", required=True, help="model id to answer to")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--ctx-size", type=int, default=4096, help="tokens, shared by all slots")
+    parser.add_argument("--parallel", type=int, default=4, help="calls at the same time")
+    parser.add_argument("--cache-ram", type=int, default=512, help="prompt cache in MiB of host memory")
+    parser.add_argument("--threads", type=int, default=0, help="0: as the engine thinks best")
+    return parser.parse_args(argv)
+
+
+def parameters(options: argparse.Namespace, engine: Any) -> Any:
+    """The wheel's parameter object. The names of its fields have changed within a year, so those that
+    only tune are set where they exist; the ones that matter are set without looking."""
+    params = engine.CommonParams()
+    params.model.path = options.model
+    params.n_ctx = options.ctx_size
+    params.n_parallel = options.parallel
+    params.port = options.port
+    _set_host(params)
+    wishes = {
+        "model_alias": {options.alias},
+        "kv_unified": True,  # one call may use the whole context while the others are short
+        "cache_ram_mib": options.cache_ram,
+        "endpoint_metrics": True,
+        "endpoint_slots": True,
+        "ui": False,
+        "cors_origins": "",
+        "fit_params": False,  # sizes are ours to decide; never shrink the context behind our back
+        "offline": True,
+    }
+    for name, value in wishes.items():
+        if hasattr(params, name):
+            setattr(params, name, value)
+    if options.threads > 0:
+        params.cpuparams.n_threads = options.threads
+        params.cpuparams_batch.n_threads = options.threads
+    return params
+
+
+def _set_host(params: Any) -> None:
+    """Loopback only. The field is a list since the wheels of 2026-10, a string before."""
+    if hasattr(params, "hostnames"):
+        params.hostnames = [LOOPBACK]
+    else:
+        params.hostname = LOOPBACK
+
+
+def main(argv: list[str]) -> int:
+    options = parse(argv)
+    if not os.access(options.model, os.R_OK):
+        print(f"cannot read the model file {options.model}", file=sys.stderr)  # noqa: T201
+        return 1
+    try:
+        import xllamacpp
+    except ImportError as error:
+        print(f"the embedded engine is missing ({error}): pip install 'freehold[engine]'", file=sys.stderr)  # noqa: T201
+        return 127
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        server = xllamacpp.Server(parameters(options, xllamacpp))
+    except Exception as error:  # the wheel raises bare exceptions: a port in use, a model it cannot load
+        print(f"the engine did not start: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    print(f"listening on {server.listening_address}", flush=True)  # noqa: T201
+    stop.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
