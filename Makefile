@@ -5,7 +5,7 @@
 RUN := .venv/.made-for-running
 DEV := .venv/.made-for-development
 BIN := .venv/bin
-TREES := src tests benchmarks gates
+TREES := $(wildcard src tests benchmarks gates integrations)
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
