@@ -97,8 +97,8 @@ def test_names_from_clients_do_not_fill_the_memory() -> None:
 
 
 def test_hour_long_cache_writes_have_their_listed_price(book: PriceBook) -> None:
-    usage = Usage(cache_write_1h=1_000_000)
-    assert book.price("anthropic", "anthropic", "claude-sonnet-4-5", usage, AT_MS).nanos == 6 * 10**9
+    usage = Usage(cache_write_1h=100_000)
+    assert book.price("anthropic", "anthropic", "claude-sonnet-4-5", usage, AT_MS).nanos == 600_000_000
 
 
 def test_other_terms_are_other_prices_and_unknown_terms_are_standard(book: PriceBook) -> None:
