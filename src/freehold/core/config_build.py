@@ -51,10 +51,8 @@ class _Builder:
             return self._struct(value, bare, path)
         if get_origin(bare) is dict:
             return self._mapping(value, get_args(bare)[1], path)
-        item = _item_hint(bare) if isinstance(value, list) else None
-        if item is not None:
-            items = cast(list[object], value)
-            return tuple(self.build(part, item, (*path, position)) for position, part in enumerate(items))
+        if isinstance(value, list):
+            return self._list(cast(list[object], value), hint, path)
         return self._leaf(value, hint, path)
 
     def problem(self, message: str, path: Path, nearest: str | None = None) -> None:
@@ -93,6 +91,12 @@ class _Builder:
             return None
         given = cast(dict[str, object], value)
         return {name: self.build(part, hint, (*path, name)) for name, part in given.items()}
+
+    def _list(self, value: list[object], hint: Any, path: Path) -> object:
+        item = _item_hint(get_args(hint)[0] if get_origin(hint) is Annotated else hint)
+        if item is None:
+            return self._leaf(value, hint, path)
+        return tuple(self.build(part, item, (*path, position)) for position, part in enumerate(value))
 
     def _leaf(self, value: object, hint: Any, path: Path) -> object:
         try:

@@ -1,9 +1,9 @@
-"""API keys: how they are hashed, compared and named. Making new ones needs randomness: `cli.key`."""
+"""API keys: how they are hashed and named. Making new ones needs randomness and is in `cli.key`;
+who may call is decided in `gateway.access`."""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 from collections.abc import Iterable
 
@@ -28,35 +28,25 @@ def key_name(hashed: str) -> str:
     return hashed.removeprefix(_PREFIX)[:_SHORT]
 
 
-class AcceptedKeys:
-    """The keys that may call, immutable. Holds hashes only, so a dump of memory shows no key."""
-
-    def __init__(self, keys: Iterable[str]) -> None:
-        """`keys` as configured: in clear or as `sha256:HEX`. Raises ConfigError when one is malformed."""
-        self._hashes = tuple(dict.fromkeys(normal_hash(key) for key in keys))
-
-    def __bool__(self) -> bool:
-        return bool(self._hashes)
-
-    def match(self, key: str) -> str | None:
-        """The short name of `key` when it is accepted, else None.
-
-        Looks at every hash in constant time, so the answer's delay tells nothing about which one is near.
-        """
-        offered = hash_key(key)
-        found: str | None = None
-        for hashed in self._hashes:
-            if hmac.compare_digest(offered, hashed):
-                found = hashed
-        return key_name(found) if found else None
-
-
 def normal_hash(configured: str) -> str:
-    """A configured key as a lower-case `sha256:HEX`. Raises ConfigError, which never quotes the key."""
+    """A configured key, in clear or hashed, as a lower-case `sha256:HEX`.
+
+    Raises ConfigError, which never quotes the key, when it is malformed.
+    """
     if configured.startswith(_PREFIX):
         if not _HASHED.fullmatch(configured):
             raise ConfigError("a hashed key is 'sha256:' and 64 hex digits, as `freehold key new` prints it")
         return configured.lower()
-    if not configured or configured != configured.strip():
-        raise ConfigError("a key is empty, or begins or ends with white space")
+    if not configured or not all(33 <= ord(sign) < 127 for sign in configured):
+        raise ConfigError("a key is empty, or contains white space or other characters no key has")
     return hash_key(configured)
+
+
+def accepted_keys(configured: Iterable[str]) -> dict[str, str]:
+    """SHA-256 (hex) of each accepted key, and its short name: what the door needs, and no key in clear.
+
+    Looking a digest up needs no constant time: a caller cannot choose the digits of its key's hash.
+    Raises ConfigError when a key is malformed.
+    """
+    hashes = [normal_hash(key) for key in configured]
+    return {hashed.removeprefix(_PREFIX): key_name(hashed) for hashed in hashes}

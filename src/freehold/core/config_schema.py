@@ -1,0 +1,36 @@
+"""The JSON schema of `freehold.yaml`, made from the types and descriptions of `core.config`. Pure.
+
+Editors use it to complete and check the file: `# yaml-language-server: $schema=...`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+
+from freehold.core.config import Config
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_VARIABLE = {"type": "string", "pattern": r"\$\{", "description": "A variable: `${NAME}`."}
+
+
+def config_schema() -> dict[str, Any]:
+    """A JSON Schema (draft 2020-12). Rules over texts and over several values are only in `read_config`."""
+    schema = msgspec.json.schema(Config)
+    sections: dict[str, Any] = schema["$defs"]
+    for section in sections.values():
+        properties: dict[str, Any] = section["properties"]
+        section["properties"] = {name: _or_variable(part) for name, part in properties.items()}
+    return {"$schema": DIALECT, "title": "freehold.yaml", **schema}
+
+
+def _or_variable(part: dict[str, Any]) -> dict[str, Any]:
+    """A key whose value is no text also takes a `${VAR}` that stands for it."""
+    outer = {key: part[key] for key in ("description", "examples", "default") if key in part}
+    inner = {key: value for key, value in part.items() if key not in outer}
+    arms = cast(list[dict[str, Any]], inner.get("anyOf", [inner]))
+    plain = {"number", "integer", "boolean"}
+    if any("enum" in arm or arm.get("type") in plain for arm in arms):
+        return {**outer, "anyOf": [*arms, _VARIABLE]}
+    return part
