@@ -1,0 +1,109 @@
+"""The SQLite projection of the log: written by one thread, each entry exactly once.
+
+The position stands in the same transaction as the rows, so a crash repeats nothing and skips nothing.
+Rows go in as multi-row statements: one `execute` holds the interpreter's lock for a fraction of a
+millisecond to bind, then lets it go while SQLite works (row-by-row inserts starve beside a busy loop).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from freehold.receipts.journal import LedgerError
+from freehold.receipts.merkle import leaf_hash
+from freehold.receipts.rows import COLUMNS, Cell, row_of_entry
+from freehold.receipts.statements import schema, statements
+
+DATABASE = "receipts.db"
+_ROWS_A_STATEMENT = (128, 16, 1)
+
+
+class Projection:
+    """A writing connection to `receipts.db`. Create it in the thread that uses it."""
+
+    def __init__(self, path: Path, *, bulk: bool = False) -> None:
+        """Opens or creates the database.
+
+        `bulk` is for a fresh file that nobody reads yet: no crash safety, and `finish` builds the indexes.
+        Raises LedgerError when the file is not a projection of ours.
+        """
+        self._sql = statements("projection")
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=30.0)
+        self._bulk = bulk
+        try:
+            self._prepare()
+            progress = self._db.execute(self._sql["progress"]).fetchone()
+        except sqlite3.DatabaseError as cause:
+            self._db.close()
+            if isinstance(cause, sqlite3.OperationalError) and "no such" not in str(cause):
+                raise
+            raise LedgerError(
+                f"{path} cannot be used ({cause}): delete it, it is made again from the log, "
+                "or run `freehold receipts rebuild`"
+            ) from cause
+        self.position: int = progress[0]
+        """Log index of the next entry to project."""
+        self.last_leaf: bytes = progress[1]
+        self.unreadable: int = progress[2]
+        """Entries that could not be read as receipts; they have a row of kind `unreadable`."""
+
+    def _prepare(self) -> None:
+        journal, synchronous = ("OFF", "OFF") if self._bulk else ("WAL", "NORMAL")
+        self._db.execute(f"PRAGMA journal_mode = {journal}")
+        self._db.execute(f"PRAGMA synchronous = {synchronous}")
+        tables = self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        if not tables:
+            self._db.executescript(f"BEGIN IMMEDIATE;{schema()}COMMIT;")
+        if not self._bulk:
+            self._db.execute(self._sql["index_ids"])
+
+    def add(self, entries: Sequence[bytes]) -> None:
+        """Project the entries that follow `position`, in one transaction."""
+        if not entries:
+            return
+        start = self.position
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            unreadable = self._insert(start, entries)
+            stop = start + len(entries)
+            self._db.execute(self._sql["roll_up"], {"start": start, "stop": stop})
+            last_leaf = leaf_hash(entries[-1])
+            advance = {"position": stop, "last_leaf": last_leaf, "unreadable": unreadable}
+            self._db.execute(self._sql["advance"], advance)
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        self.position, self.last_leaf = stop, last_leaf
+        self.unreadable += unreadable
+
+    def _insert(self, start: int, entries: Sequence[bytes]) -> int:
+        at = unreadable = 0
+        for rows in _ROWS_A_STATEMENT:
+            statement = _insert_statement(rows)
+            while len(entries) - at >= rows:
+                values: list[Cell] = []
+                for entry in entries[at : at + rows]:
+                    cells, readable = row_of_entry(start + at, entry)
+                    values.extend(cells)
+                    unreadable += not readable
+                    at += 1
+                self._db.execute(statement, values)
+        return unreadable
+
+    def finish(self) -> None:
+        """End of a bulk load: build the indexes and go over to the settings of daily use."""
+        self._db.execute(self._sql["index_ids"])
+        self._db.execute("PRAGMA journal_mode = WAL")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+
+def _insert_statement(rows: int) -> str:
+    marks = "(" + ",".join("?" * len(COLUMNS)) + ")"
+    return f"INSERT INTO calls ({','.join(COLUMNS)}) VALUES {','.join([marks] * rows)}"  # noqa: S608 - our names

@@ -1,0 +1,29 @@
+-- name: roll_up
+INSERT INTO rollups
+SELECT started_ms / 3600000, project, agent, session, task, via_key, model, deployment, provider, cost_state,
+  count(*), sum(outcome IN ('error', 'truncated')), sum(outcome = 'refused'), sum(outcome = 'cancelled'),
+  sum(total_us), sum(cost_nanos),
+  sum(fresh_in), sum(cache_read), sum(cache_write_5m), sum(cache_write_1h), sum(audio_in), sum(image_in),
+  sum(visible_out), sum(reasoning), sum(audio_out), sum(image_out), sum(web_searches)
+FROM calls WHERE seq >= :start AND seq < :stop
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+ON CONFLICT DO UPDATE SET
+  calls = calls + excluded.calls, errors = errors + excluded.errors,
+  refused = refused + excluded.refused, cancelled = cancelled + excluded.cancelled,
+  total_us = total_us + excluded.total_us, cost_nanos = cost_nanos + excluded.cost_nanos,
+  fresh_in = fresh_in + excluded.fresh_in, cache_read = cache_read + excluded.cache_read,
+  cache_write_5m = cache_write_5m + excluded.cache_write_5m,
+  cache_write_1h = cache_write_1h + excluded.cache_write_1h,
+  audio_in = audio_in + excluded.audio_in, image_in = image_in + excluded.image_in,
+  visible_out = visible_out + excluded.visible_out, reasoning = reasoning + excluded.reasoning,
+  audio_out = audio_out + excluded.audio_out, image_out = image_out + excluded.image_out,
+  web_searches = web_searches + excluded.web_searches;
+
+-- name: progress
+SELECT position, last_leaf, unreadable FROM progress;
+
+-- name: advance
+UPDATE progress SET position = :position, last_leaf = :last_leaf, unreadable = unreadable + :unreadable;
+
+-- name: index_ids
+CREATE INDEX IF NOT EXISTS calls_by_id ON calls (id);
