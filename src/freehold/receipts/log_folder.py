@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from freehold.receipts.journal import LedgerError, Segment, SegmentReader, fsync_path, segments
@@ -17,6 +18,7 @@ from freehold.receipts.merkle import HASH_BYTES, Subtrees
 from freehold.receipts.tiles import TILE_WIDTH, BundleError, Tile, decode_bundle, subtree_in_tiles
 
 _CACHED_TILES = 64
+_LOOKS = 3
 
 
 class LogFolder:
@@ -84,15 +86,15 @@ class LogFolder:
         return entries
 
     def _read_tile(self, tile: Tile) -> bytes:
+        """The tile, or the full or a wider one. A running publisher may exchange them while we look."""
         full = self.path / tile._replace(width=TILE_WIDTH).path
-        for path in (self.path / tile.path, full):
-            if path.is_file():
-                return path.read_bytes()
         partials = full.with_name(full.name + ".p")
-        wider = sorted(int(each.name) for each in partials.glob("*") if each.name.isdigit())
-        for width in wider:
-            if width > tile.width:
-                return (partials / str(width)).read_bytes()
+        for _ in range(_LOOKS):
+            widths = [int(each.name) for each in partials.glob("*") if each.name.isdigit()]
+            wider = [partials / str(width) for width in sorted(widths) if width > tile.width]
+            for path in (self.path / tile.path, full, *wider):
+                with suppress(FileNotFoundError):
+                    return path.read_bytes()
         raise LedgerError(f"the tile {tile.path} is missing")
 
     def subtrees(self) -> Subtrees:

@@ -14,7 +14,7 @@ INTEGER_CAP = 1 << 50
 """Larger integers are capped in the projection, so that sums of thousands of lies still fit 64 bits."""
 
 # Column -> attribute of Receipt, texts first, integers last, in the order of schema.sql (after `seq`).
-_TEXTS = (
+TEXT_COLUMNS = (
     "id", "kind", "project", "agent", "session", "task", "via_key", "endpoint", "client_dialect",
     "model_asked", "model", "deployment", "provider", "server", "outcome", "error", "usage_state",
     "cost_state",
@@ -26,11 +26,11 @@ _BUCKETS = (
 _BEFORE_ATTEMPTS = ("started_ms", "first_byte_us", "total_us", "status", "stream")
 _AFTER_ATTEMPTS = ("request_bytes", "response_bytes", "cost_nanos")
 
-COLUMNS = ("seq", *_TEXTS, *_BEFORE_ATTEMPTS, "attempts", *_AFTER_ATTEMPTS, *_BUCKETS)
+COLUMNS = ("seq", *TEXT_COLUMNS, *_BEFORE_ATTEMPTS, "attempts", *_AFTER_ATTEMPTS, *_BUCKETS)
 _FIRST_INTEGER = COLUMNS.index("started_ms")
 
 Cell = str | int
-_head: Callable[[Receipt], tuple[Cell, ...]] = attrgetter(*_TEXTS, *_BEFORE_ATTEMPTS)
+_head: Callable[[Receipt], tuple[Cell, ...]] = attrgetter(*TEXT_COLUMNS, *_BEFORE_ATTEMPTS)
 _tail: Callable[[Receipt], tuple[Cell, ...]] = attrgetter(
     *_AFTER_ATTEMPTS, *(f"usage.{name}" for name in _BUCKETS)
 )

@@ -101,6 +101,10 @@ class RightEdge:
         self.size = size
         self._levels: list[list[bytes]] = [list(level) for level in levels] or [[]]
 
+    def copy(self) -> RightEdge:
+        """An independent edge of the same tree."""
+        return RightEdge(self.size, self._levels)
+
     def add(self, leaves: Sequence[bytes]) -> list[tuple[Tile, bytes]]:
         """Append leaf hashes; returns newly full tiles with their bytes, in order of creation."""
         full: list[tuple[Tile, bytes]] = []
