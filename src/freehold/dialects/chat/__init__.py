@@ -1,0 +1,1 @@
+"""OpenAI chat completions: requests and whole answers, read and written."""

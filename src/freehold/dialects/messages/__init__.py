@@ -1,0 +1,1 @@
+"""Anthropic messages: requests and whole answers, read and written."""

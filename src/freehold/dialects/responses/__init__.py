@@ -1,0 +1,1 @@
+"""OpenAI responses: requests and whole answers, read and written."""
