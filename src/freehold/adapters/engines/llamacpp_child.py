@@ -8,6 +8,7 @@ Kept to the standard library and the wheel, so that it starts fast.
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import signal
 import sys
@@ -23,9 +24,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--model", required=True, help="path of a GGUF file")
     parser.add_argument("--alias", required=True, help="model id to answer to")
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--ctx-size", type=int, default=4096, help="tokens, shared by all slots")
+    parser.add_argument("--ctx-size", type=int, default=4096, help="tokens, divided among the slots")
     parser.add_argument("--parallel", type=int, default=4, help="calls at the same time")
-    parser.add_argument("--cache-ram", type=int, default=512, help="prompt cache in MiB of host memory")
+    cache_ram = int(os.environ.get("LLAMA_ARG_CACHE_RAM", "512"))
+    parser.add_argument("--cache-ram", type=int, default=cache_ram, help="prompt cache in MiB")
     parser.add_argument("--threads", type=int, default=0, help="0: as the engine thinks best")
     return parser.parse_args(argv)
 
@@ -41,7 +43,6 @@ def parameters(options: argparse.Namespace, engine: Any) -> Any:
     _set_host(params)
     wishes = {
         "model_alias": {options.alias},
-        "kv_unified": True,  # one call may use the whole context while the others are short
         "cache_ram_mib": options.cache_ram,
         "endpoint_metrics": True,
         "endpoint_slots": True,
@@ -68,24 +69,29 @@ def _set_host(params: Any) -> None:
 
 
 def main(argv: list[str]) -> int:
+    """Serve until SIGTERM or SIGINT. Exit code 0 then; 1 when it could not start; 127 without the wheel."""
     options = parse(argv)
     if not os.access(options.model, os.R_OK):
-        print(f"cannot read the model file {options.model}", file=sys.stderr)  # noqa: T201
+        print(f"cannot read the model file {options.model}", file=sys.stderr)
         return 1
     try:
-        import xllamacpp
+        engine: Any = importlib.import_module("xllamacpp")
     except ImportError as error:
-        print(f"the embedded engine is missing ({error}): pip install 'freehold[engine]'", file=sys.stderr)  # noqa: T201
+        print(f"the embedded engine is missing ({error}): pip install 'freehold[engine]'", file=sys.stderr)
         return 127
     stop = threading.Event()
+
+    def on_signal(_number: int, _frame: object) -> None:
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, on_signal)
     try:
-        server = xllamacpp.Server(parameters(options, xllamacpp))
+        server = engine.Server(parameters(options, engine))
     except Exception as error:  # the wheel raises bare exceptions: a port in use, a model it cannot load
-        print(f"the engine did not start: {error}", file=sys.stderr)  # noqa: T201
+        print(f"the engine did not start: {error}", file=sys.stderr)
         return 1
-    print(f"listening on {server.listening_address}", flush=True)  # noqa: T201
+    print(f"listening on {server.listening_address}", flush=True)
     stop.wait()
     return 0
 
