@@ -14,10 +14,10 @@ from freehold.dialects.arguments import custom_input
 _HEAD = re.compile(r'\s*\{\s*"input"\s*:\s*"')
 
 # As much of a JSON string's inside as can be decoded for certain: no lone backslash at the end, no
-# half of a surrogate pair.
+# high surrogate before it is known whether its other half follows.
 _SAFE = re.compile(
     r'(?:[^"\\]+|\\["\\/bfnrt]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}'
-    r"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4})*"
+    r"|\\u[dD][89abAB][0-9a-fA-F]{2}(?:\\u[0-9a-fA-F]{4}|(?=[^\\]|\\[^u])))*"
 )
 
 
@@ -43,7 +43,8 @@ class InputText:
         safe = _SAFE.match(self._waiting)
         if safe is None or not safe.end():
             return ""
-        text = json.loads(f'"{safe.group()}"', strict=False)
+        # A half pair that stays alone cannot be encoded again; "?" stands in its place.
+        text = json.loads(f'"{safe.group()}"', strict=False).encode("utf-8", "replace").decode()
         self._waiting = self._waiting[safe.end() :]
         self._told.append(text)
         return text

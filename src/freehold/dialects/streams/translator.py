@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 import msgspec
@@ -47,9 +48,20 @@ class StreamTranslator(Protocol):
         ...
 
     @property
+    def failure(self) -> str:
+        """Why the answer ended in an error event; empty when it did not."""
+        ...
+
+    @property
     def usage_raw(self) -> bytes | None:
         """The upstream's usage object as JSON bytes, as far as it is known."""
         ...
+
+
+_LONE_SURROGATE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
 
 
 class _Reader(Protocol):
@@ -103,6 +115,10 @@ class _Translator:
         return self._writer.finished
 
     @property
+    def failure(self) -> str:
+        return self._writer.failure
+
+    @property
     def usage_raw(self) -> bytes | None:
         return self._reader.usage_raw
 
@@ -140,8 +156,19 @@ class _Translator:
             return
         try:
             self._reader.read(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._read_mended(_mended(data))
+
+    def _read_mended(self, data: bytes) -> None:
+        try:
+            self._reader.read(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as malformed:
             self._writer.fail(_broken(f"The upstream sent an event that cannot be read: {malformed}"))
+
+
+def _mended(data: bytes) -> bytes:
+    """`data` with half characters replaced: servers that cut text between tokens cut emoji, too."""
+    return _LONE_SURROGATE.sub(rb"\\ufffd", data.decode("utf-8", "replace").encode())
 
 
 def _broken(message: str) -> CallError:

@@ -27,6 +27,7 @@ class Writer:
     def __init__(self, context: TranslationContext) -> None:
         self.context = context
         self.finished = False
+        self.failure = ""
         self._begun = False
         self._tools_seen = 0
         self._refused = False
@@ -71,6 +72,7 @@ class Writer:
     def fail(self, error: CallError) -> None:
         """The answer ends here, honestly."""
         if not self.finished:
+            self.failure = error.message
             self._failing(error)
             self.finished = True
 
