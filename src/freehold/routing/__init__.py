@@ -1,0 +1,1 @@
+"""Who should answer: pure decisions over the catalog, without clocks, sockets or state."""

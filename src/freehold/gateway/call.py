@@ -1,0 +1,492 @@
+"""One call from its first byte to its receipt: candidates, attempts, and the one exit door.
+
+A state machine of callbacks. Before the first byte goes to the client, another attempt may be made
+(`routing.fallback` decides); after it, only `relay` may end the answer, honestly. Whatever happens,
+`settle` runs exactly once and writes exactly one receipt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from freehold.core.catalog import Deployment, Dialect
+from freehold.core.errors import CallError
+from freehold.core.servers import ServerState, ServerView
+from freehold.dialects.context import TranslationError
+from freehold.dialects.errors import error_body, parse_error
+from freehold.gateway import headers as passing
+from freehold.gateway import replies
+from freehold.gateway.access import Admitted, admit
+from freehold.gateway.connection import Request, ServerConnection
+from freehold.gateway.endpoints import Endpoint
+from freehold.gateway.peek import Peek, peek
+from freehold.gateway.prepare import Prepared, client_lines, prepare_same, prepare_translated, request_head
+from freehold.gateway.record import NOTHING_USED, Try, outcome_of
+from freehold.gateway.relay import Relay, relay_for
+from freehold.gateway.settle import settle
+from freehold.gateway.signs import Signs
+from freehold.gateway.targets import Target, default_deployment, upstream_dialect
+from freehold.gateway.upstream import UpstreamConnection
+from freehold.routing.choose import NoSuchModel, choose
+from freehold.routing.fallback import Failure, after_failure
+
+if TYPE_CHECKING:
+    from freehold.gateway.gateway import Gateway
+
+CAPTURE_BYTES = 64 * 1024 * 1024
+_ERROR_BODY_BYTES = 1024 * 1024
+
+
+class Call:
+    """See the module. Implements `connection.Handler` and `upstream.Answer`."""
+
+    def __init__(self, gateway: Gateway, conn: ServerConnection, request: Request, endpoint: Endpoint) -> None:
+        self.gateway = gateway
+        self.conn = conn
+        self.request = request
+        self.endpoint = endpoint
+        self.dialect: Dialect = endpoint.dialect
+        self.started_ns = time.perf_counter_ns()
+        self.started_ms = gateway.clock.now_ms()
+        self.id = gateway.ids.next(self.started_ms)
+        self.key_name = ""
+        self.seen = Peek()
+        self.route = ""
+        self.tries: list[Try] = []
+        self.losses: tuple[str, ...] = ()
+        self.request_bytes = len(request.body)
+        self.response = gateway.ledger.commitment(self.id, "response")
+        self.response_bytes = 0
+        self.captured: list[bytes] = []
+        """The answer's pieces, when payloads are kept."""
+        self.status = 0
+        self.settled = False
+        self.measured = NOTHING_USED
+        self.prepared: Prepared | None = None
+        self.target: Target | None = None
+        self.relay: Relay | None = None
+        self.deadline_s = 0.0
+        """On the loop's clock; past it the attempt is given up. 0: nothing is awaited."""
+        self.signs: Signs | None = None
+        self._candidates: tuple[Deployment, ...] = ()
+        self._at = 0
+        self._tries_here = 0
+        self._upstream: UpstreamConnection | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._error_status = 0
+        self._error_headers: list[tuple[bytes, bytes]] = []
+        self._error_chunks: list[bytes] = []
+
+    # -- beginning
+
+    def start(self) -> None:
+        """Judge the request and make the first attempt, or refuse."""
+        admitted = admit(self.gateway.access, self.request.lookup)
+        if not isinstance(admitted, Admitted):
+            self.refuse(admitted)
+            return
+        self.key_name = admitted.key_name
+        self.gateway.active.add(self)
+        fault = self.gateway.ledger_fault()
+        if fault is not None:
+            self.refuse(fault)
+            return
+        if self.read() and self.choose():
+            self.attempt()
+
+    def read(self) -> bool:
+        """Look into the body; False when the call was refused over it."""
+        body = self.request.body
+        if not body and self.endpoint.carriage in ("relay", "stored"):
+            return True
+        try:
+            self.seen = peek(body)
+        except msgspec.ValidationError as error:
+            return self.refuse(_bad_body(f"the request body is not as expected: {error}"))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if self.endpoint.carriage in ("relay", "stored"):
+                return True
+            return self.refuse(_bad_body(f"the request body is not valid JSON: {error}"))
+        if self.seen.model is None and self.endpoint.carriage not in ("relay", "stored"):
+            return self.refuse(_bad_body("the request names no model: set \"model\"", param="model"))
+        return True
+
+    def choose(self) -> bool:
+        """Fill in the candidates; False when the call was refused because there are none."""
+        asked = self.seen.model
+        if asked is None:
+            deployment = self.gateway.stored_place(self.request.path) or default_deployment(self.gateway.catalog)
+            if deployment is None:
+                return self.refuse(self._no_place())
+            self._candidates = (deployment,)
+            self.route = "default provider" if not deployment.model_id else "where it is stored"
+            return True
+        choice = choose(self.gateway.catalog, asked)
+        if isinstance(choice, NoSuchModel):
+            return self.refuse(_no_such_model(choice))
+        self._candidates = self.gateway.healthy_first(choice.candidates)
+        self.route = choice.reason
+        return True
+
+    # -- attempts
+
+    def attempt(self) -> None:
+        """Try the current candidate."""
+        deployment = self._candidates[self._at]
+        found = self.gateway.target_of(deployment)
+        if isinstance(found, CallError):
+            self.give_up_on(Failure(status=0), found)
+        elif isinstance(found, ServerView):
+            self._await_server(found)
+        else:
+            self._send(found)
+
+    def _send(self, target: Target) -> None:
+        self.target = target
+        try:
+            prepared = self.prepare(target)
+        except TranslationError as error:
+            self.refuse(error.error)
+            return
+        if isinstance(prepared, CallError):
+            self.give_up_on(Failure(status=404), prepared)
+            return
+        self.prepared = prepared
+        self.losses = prepared.losses
+        if self.losses and b"x-freehold-strict" in self.request.lookup:
+            self.refuse(_strict(self.losses))
+            return
+        lines = client_lines(self.request.headers, target, prepared, self.conn_lines())
+        head = request_head(self.request.method, prepared, target, lines, self.request.lookup)
+        self._begin_try(target)
+        self.gateway.pool.send(target.origin, head + prepared.body, self)
+
+    def _begin_try(self, target: Target) -> None:
+        self._tries_here += 1
+        self._error_chunks = []
+        self.relay = None
+        self._upstream = None
+        self.tries.append(Try(deployment=target.deployment.name, started_ns=time.perf_counter_ns()))
+        self.deadline_s = self.gateway.loop.time() + target.timeout_s
+
+    def prepare(self, target: Target) -> Prepared | CallError:
+        """The request for this target, or why this target cannot take it."""
+        if self.endpoint.carriage == "dialect":
+            if upstream_dialect(target, self.dialect) != self.dialect:
+                return prepare_translated(
+                    self.request.body,
+                    target,
+                    self.dialect,
+                    answer_id=self.id,
+                    created_s=self.started_ms // 1000,
+                )
+        elif target.anthropic and self.dialect != "messages":
+            return _unsupported(self.endpoint.name, target.deployment.name)
+        return prepare_same(self.request.body, self.seen, target, self.upstream_grammar(), self.request.target)
+
+    def upstream_grammar(self) -> Dialect:
+        """The grammar in which the answer is read when nothing is translated."""
+        return self.dialect
+
+    def conn_lines(self) -> bytes:
+        """The client's headers to pass on, kept as long as the client repeats them."""
+        return self.gateway.lines_of(self.request.headers)
+
+    def _await_server(self, view: ServerView) -> None:
+        """Hold the call until the server is ready, giving signs of life."""
+        limits = self.gateway.limits
+        self.deadline_s = self.gateway.loop.time() + limits.load_wait_s
+        if self.signs is None:
+            self.signs = Signs(self, first_s=limits.first_sign_s, every_s=limits.sign_of_life_s)
+        self.signs.wait(view.name)
+
+    def server_answered(self, view: ServerView) -> None:
+        """A server that was waited for is ready or will not be."""
+        self.deadline_s = 0.0
+        if view.state is ServerState.READY:
+            self.attempt()
+            return
+        error = CallError(
+            kind="overloaded",
+            status=503,
+            message=f"model server '{view.name}' is {view.state.value}: {view.detail or 'see its log'}",
+        )
+        self.give_up_on(Failure(status=0, timed_out=True), error)
+
+    # -- upstream.Answer
+
+    def connected(self, connection: UpstreamConnection) -> None:
+        self._upstream = connection
+
+    def began(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        tried = self.tries[-1]
+        tried.first_byte_ns = time.perf_counter_ns()
+        tried.status = status
+        if status >= 400:
+            self._error_status, self._error_headers = status, headers
+            return
+        self.gateway.went_well(tried.deployment)
+        self.relay = relay_for(self, status, headers)
+
+    def received(self, data: bytes) -> None:
+        self.deadline_s = self.gateway.loop.time() + self.target.timeout_s if self.target else 0.0
+        if self.relay is not None:
+            self.relay.feed(data)
+            return
+        self._error_chunks.append(data)
+        if len(self._error_chunks) > 64 and sum(map(len, self._error_chunks)) > _ERROR_BODY_BYTES:
+            self.drop_upstream()
+            self.failed("the upstream's error answer is too large")
+
+    def flush(self) -> None:
+        if self.relay is not None:
+            self.relay.flush()
+
+    def completed(self) -> None:
+        self._upstream = None
+        self.deadline_s = 0.0
+        self.tries[-1].ended_ns = time.perf_counter_ns()
+        if self.relay is not None:
+            self.relay.end()
+        else:
+            self._upstream_refused()
+
+    def failed(self, reason: str) -> None:
+        timed_out = reason.startswith(_TIMED_OUT)
+        self._upstream = None
+        self.deadline_s = 0.0
+        tried = self.tries[-1]
+        tried.ended_ns = time.perf_counter_ns()
+        tried.error = reason
+        if self.relay is not None and self.relay.committed:
+            self.relay.cut(reason)
+            return
+        self.relay = None
+        error = CallError(
+            kind="timeout" if timed_out else "upstream",
+            status=504 if timed_out else 502,
+            source="upstream",
+            message=f"{tried.deployment}: {reason}",
+        )
+        self.give_up_on(Failure(status=0, timed_out=timed_out), error)
+
+    def writable(self, ready: bool) -> None:
+        """Only uploads send more than one piece."""
+
+    # -- after a failed attempt
+
+    def _upstream_refused(self) -> None:
+        status, headers = self._error_status, dict(self._error_headers)
+        body = self._without_secret(b"".join(self._error_chunks))
+        self._error_chunks = [body]
+        retry_after = headers.get(b"retry-after")
+        error = parse_error(status, body, retry_after.decode("latin-1") if retry_after else None)
+        self.tries[-1].error = error.message[:300]
+        failure = Failure(
+            status=status,
+            retry_after_s=error.retry_after_s,
+            final_here=error.code == "insufficient_quota" or headers.get(b"x-should-retry") == b"false",
+        )
+        self.give_up_on(failure, error)
+
+    def give_up_on(self, failure: Failure, error: CallError) -> None:
+        """The current candidate failed: again, elsewhere, or tell the client."""
+        deployment = self._candidates[self._at]
+        self.gateway.went_wrong(deployment.name, failure)
+        more = self._at + 1 < len(self._candidates)
+        step = after_failure(
+            failure,
+            policy=self.gateway.policy,
+            tries_here=self._tries_here,
+            tries=len(self.tries),
+            more=more,
+            elapsed_s=(time.perf_counter_ns() - self.started_ns) / 1e9,
+        )
+        if self.settled:
+            return
+        if step.action == "stop":
+            self._tell(error)
+            return
+        if step.action == "elsewhere":
+            self._at += 1
+            self._tries_here = 0
+            self.route = f"{self.route}; {deployment.name} failed"
+            self.attempt()
+            return
+        self._timer = self.gateway.loop.call_later(step.wait_s, self.attempt)
+
+    def _tell(self, error: CallError) -> None:
+        """Every attempt failed: the upstream's own words where the dialect is the same, else ours."""
+        same = self.prepared is not None and self.prepared.context is None
+        if not (same and error.source == "upstream" and self._error_chunks and self.signs_silent()):
+            self.refuse(error)
+            return
+        headers = dict(self._error_headers)
+        if b"json" not in headers.get(b"content-type", b""):
+            self.refuse(error)
+            return
+        self._answer_error(error, b"".join(self._error_chunks), passing.returned(self._error_headers))
+
+    def refuse(self, error: CallError) -> bool:
+        """Answer with an error in the caller's dialect. Always False, for the callers' brevity."""
+        if self.settled:
+            return False
+        if not self.signs_silent():
+            assert self.signs is not None
+            self.signs.fail(error)
+            return False
+        body = error_body(error, self.dialect, self.id)
+        extra = [(b"content-type", replies.JSON_TYPE)]
+        if error.retry_after_s is not None:
+            extra.append((b"retry-after", b"%d" % max(1, round(error.retry_after_s))))
+        self._answer_error(error, body, extra)
+        return False
+
+    def _answer_error(self, error: CallError, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        self.status = error.status
+        self.count_response(body)
+        settle(self, outcome_of(error, len(self.tries)), error.message)
+        keep = self.request.complete
+        lines = [
+            *headers,
+            (b"content-length", b"%d" % len(body)),
+            (b"x-freehold-receipt", self.id.encode()),
+            (b"x-freehold-source", error.source.encode()),
+            (b"request-id" if self.dialect == "messages" else b"x-request-id", self.id.encode()),
+        ]
+        names = {name for name, _ in headers}
+        if lines[-1][0] in names:
+            lines.pop()
+        if not (keep and self.request.keep_alive):
+            lines.append((b"connection", b"close"))
+        body = b"" if self.request.method == b"HEAD" else body
+        self.conn.write(replies.head(error.status, lines) + body)
+        self.conn.done(keep=keep)
+
+    # -- connection.Handler
+
+    def client_gone(self) -> None:
+        """Nobody listens any more: stop the upstream, keep the record."""
+        self.drop_upstream()
+        if not self.settled:
+            self.status = self.status or 499
+            if self.tries and not self.tries[-1].ended_ns:
+                self.tries[-1].ended_ns = time.perf_counter_ns()
+            settle(self, "cancelled", "the client left before the answer was whole")
+
+    def client_writable(self, ready: bool) -> None:
+        if self._upstream is not None:
+            if ready:
+                self._upstream.resume()
+            else:
+                self._upstream.pause()
+
+    def body_piece(self, data: bytes) -> None:
+        """Only uploads take their body in pieces."""
+
+    def body_complete(self) -> None:
+        """Only uploads take their body in pieces."""
+
+    def probe(self) -> None:
+        if self.relay is not None and self.relay.committed:
+            self.relay.probe()
+        elif not self.signs_silent() and self.signs is not None:
+            self.signs.sign()
+        elif not self.request.http10:
+            self.conn.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+
+    # -- shared
+
+    def expire(self) -> None:
+        """The gateway's sweep: the attempt, or the wait for a server, took too long."""
+        self.deadline_s = 0.0
+        if self.signs is not None and self.signs.waiting:
+            self.signs.stop()
+            message = f"the model server was not ready within {self.gateway.limits.load_wait_s:g} s"
+            self.give_up_on(
+                Failure(status=0, timed_out=True),
+                CallError(kind="overloaded", status=503, message=message, retry_after_s=10),
+            )
+            return
+        timeout_s = self.target.timeout_s if self.target else 0
+        self.drop_upstream()
+        self.failed(f"{_TIMED_OUT} {timeout_s:g} s")
+
+    def drop_upstream(self) -> None:
+        """Stop whatever is under way upstream, and every timer."""
+        self.stop_waiting()
+        self.gateway.pool.cancel_dial(self)
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.abandon()
+
+    def stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.signs is not None:
+            self.signs.stop()
+
+    def signs_silent(self) -> bool:
+        """Whether nothing was sent to the client yet while it waited."""
+        return self.signs is None or not self.signs.opened
+
+    def count_response(self, data: bytes) -> None:
+        """Bytes of the answer's body, on their way to the client."""
+        self.response.update(data)
+        self.response_bytes += len(data)
+        if self.gateway.capture is not None and self.response_bytes <= CAPTURE_BYTES:
+            self.captured.append(data)
+
+    def request_commitment(self) -> str:
+        """Hex commitment to the body that the client sent."""
+        commitment = self.gateway.ledger.commitment(self.id, "request")
+        commitment.update(self.request.body)
+        return commitment.hexdigest()
+
+    def _without_secret(self, body: bytes) -> bytes:
+        """Some providers repeat the key that they refuse; it is not the client's to see."""
+        secret = self.target.secret if self.target is not None else b""
+        return body.replace(secret, b"***") if secret else body
+
+    def _no_place(self) -> CallError:
+        path = self.request.path.decode("latin-1")
+        return CallError(
+            kind="not_found",
+            status=404,
+            code="unknown_path",
+            message=f"{path}: no model is named and no default provider is configured, so there is nowhere to send this",
+        )
+
+
+_TIMED_OUT = "no byte from the upstream within"
+
+
+def _bad_body(message: str, param: str | None = None) -> CallError:
+    return CallError(kind="invalid_request", status=400, message=message, param=param)
+
+
+def _strict(losses: tuple[str, ...]) -> CallError:
+    return _bad_body("x-freehold-strict: this model speaks another dialect, which cannot carry: " + ", ".join(losses))
+
+
+def _unsupported(operation: str, place: str) -> CallError:
+    return CallError(
+        kind="unsupported",
+        status=501,
+        code="unsupported_operation",
+        message=f"{place} has no {operation}: its provider speaks Anthropic messages only",
+    )
+
+
+def _no_such_model(found: NoSuchModel) -> CallError:
+    if found.ambiguous:
+        text = f"several places have '{found.asked}': ask for one of {', '.join(found.ambiguous)}"
+    else:
+        hint = f" Did you mean {' or '.join(repr(name) for name in found.nearest)}?" if found.nearest else ""
+        text = f"no model '{found.asked}' here; GET /v1/models lists what there is.{hint}"
+    return CallError(kind="not_found", status=404, code="model_not_found", param="model", message=text)

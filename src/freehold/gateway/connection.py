@@ -1,0 +1,395 @@
+"""One client connection: bytes to requests, answers to bytes. HTTP/1.1 and 1.0, keep-alive, pipelining.
+
+Requests of one connection are answered one after the other, in order. What a request means is the
+gateway's business; here is only the wire: framing, bounds, time-outs, and who is still there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Protocol, cast
+
+import httptools
+
+from freehold.gateway import replies
+from freehold.gateway.limits import Limits
+
+
+class Request:
+    """One request. Header names are lower case; `body` is whole unless a handler took it in pieces."""
+
+    __slots__ = ("body", "chunks", "complete", "headers", "http10", "keep_alive", "lookup", "method", "path", "target")
+
+    def __init__(self) -> None:
+        self.method = b""
+        self.target = b""
+        """Path and query as the client wrote them."""
+        self.path = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.lookup: dict[bytes, bytes] = {}
+        self.chunks: list[bytes] = []
+        self.body = b""
+        self.complete = False
+        self.keep_alive = True
+        self.http10 = False
+
+
+class Handler(Protocol):
+    """Who answers a request: told when the client leaves, or reads too slowly, or sends more body."""
+
+    def client_gone(self) -> None: ...
+    def client_writable(self, ready: bool) -> None: ...
+    def body_piece(self, data: bytes) -> None: ...
+    def body_complete(self) -> None: ...
+    def probe(self) -> None:
+        """The client closed its sending side: write something harmless if possible, so that a
+        vanished client shows itself by a reset."""
+        ...
+
+
+class Requests(Protocol):
+    """The gateway as a connection sees it."""
+
+    limits: Limits
+
+    def opened(self, connection: ServerConnection) -> bool: ...
+    def closed(self, connection: ServerConnection) -> None: ...
+    def wants_stream(self, request: Request) -> bool:
+        """Whether this request's body goes to its handler in pieces."""
+        ...
+
+    def handle(self, connection: ServerConnection, request: Request) -> Handler | None:
+        """Answer now (None) or later (a handler)."""
+        ...
+
+
+_PIPELINE_DEPTH = 16
+_PROBE_GAPS_S = (0.02, 0.05, 0.2, 1.0)
+
+
+class ServerConnection(asyncio.Protocol):
+    """Reads requests through llhttp (strict: contradicting lengths, bad chunks, folding are errors)."""
+
+    __slots__ = (
+        "_body_bytes",
+        "_closing",
+        "_discarding",
+        "_gateway",
+        "_handler",
+        "_head_bytes",
+        "_incoming",
+        "_loop",
+        "_parser",
+        "_probe_timer",
+        "_pumping",
+        "_queue",
+        "_reading_paused",
+        "_streaming",
+        "_transport",
+        "_url",
+        "current",
+        "since_s",
+    )
+
+    def __init__(self, gateway: Requests, loop: asyncio.AbstractEventLoop) -> None:
+        self._gateway = gateway
+        self._loop = loop
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._queue: deque[Request] = deque()
+        self._incoming: Request | None = None
+        self._handler: Handler | None = None
+        self.current: Request | None = None
+        """The request that is being answered."""
+        self._url = b""
+        self._head_bytes = 0
+        self._body_bytes = 0
+        self._closing = False
+        self._discarding = False
+        self._pumping = False
+        self._streaming = False
+        self._reading_paused = False
+        self._probe_timer: asyncio.TimerHandle | None = None
+        self.since_s = loop.time()
+
+    # -- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=self._gateway.limits.write_high_water)
+        if not self._gateway.opened(self):
+            self.refuse(503, "too many connections", retry_after_s=1)
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing or self._discarding:
+            return
+        if self._incoming is not None and self._incoming.lookup:
+            self.since_s = self._loop.time()  # a body may pause; a head has one deadline from its first byte
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._bad(501, "this port does not switch protocols")
+        except httptools.HttpParserCallbackError:
+            self._bad(500, "internal error while reading the request")
+            raise
+        except httptools.HttpParserError as error:
+            self._bad(400, f"malformed HTTP request: {error}")
+        else:
+            if self._incoming is None:
+                return
+            if self._body_bytes == 0:
+                self._head_bytes += len(data)
+                if self._head_bytes > self._gateway.limits.header_bytes and not self._incoming.lookup:
+                    self._bad(431, f"request headers exceed {self._gateway.limits.header_bytes} bytes")
+
+    def eof_received(self) -> bool:
+        """Half-closed: answer what is under way, if the client is still reading."""
+        if self._handler is None or self._incoming is not None or self._closing:
+            return False
+        self._schedule_probe(0)
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._closing = True
+        self._queue.clear()
+        if self._probe_timer is not None:
+            self._probe_timer.cancel()
+        self._gateway.closed(self)
+        handler, self._handler = self._handler, None
+        if handler is not None:
+            handler.client_gone()
+
+    def pause_writing(self) -> None:
+        if self._handler is not None:
+            self._handler.client_writable(False)
+
+    def resume_writing(self) -> None:
+        if self._handler is not None:
+            self._handler.client_writable(True)
+
+    # -- httptools callbacks
+
+    def on_message_begin(self) -> None:
+        self._incoming = Request()
+        self.since_s = self._loop.time()
+        self._url = b""
+        self._head_bytes = 0
+        self._body_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        assert self._incoming is not None
+        self._incoming.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        request = self._incoming
+        assert request is not None
+        request.method = self._parser.get_method()
+        request.lookup = dict(request.headers)
+        request.keep_alive = self._parser.should_keep_alive()
+        request.http10 = self._parser.get_http_version() == "1.0"
+        fault = self._fault_in_head(request)
+        if fault is not None:
+            self._bad(*fault)
+            return
+        if b"expect" in request.lookup:
+            if request.lookup[b"expect"].lower() != b"100-continue":
+                self._bad(417, "the only expectation that is understood is 100-continue")
+                return
+            if self.current is None and not request.http10:
+                self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self.current is None and not self._queue and self._gateway.wants_stream(request):
+            self._streaming = True
+            self._begin(request)
+
+    def on_body(self, data: bytes) -> None:
+        request = self._incoming
+        if request is None or self._discarding:
+            return
+        self._body_bytes += len(data)
+        limits = self._gateway.limits
+        if self._streaming:
+            if self._body_bytes > limits.upload_bytes:
+                self._bad(413, f"uploads may have {limits.upload_bytes} bytes")
+            elif self._handler is not None:
+                self._handler.body_piece(data)
+            return
+        if self._body_bytes > limits.body_bytes:
+            self._bad(413, f"request bodies may have {limits.body_bytes} bytes")
+            return
+        request.chunks.append(data)
+
+    def on_message_complete(self) -> None:
+        request = self._incoming
+        if request is None or self._discarding:
+            return
+        self._incoming = None
+        request.complete = True
+        if self._streaming:
+            self._streaming = False
+            if self._handler is not None:
+                self._handler.body_complete()
+            return
+        chunks = request.chunks
+        request.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if self.current is None and not self._queue and not self._pumping:
+            self._begin(request)
+            return
+        self._queue.append(request)
+        if len(self._queue) >= _PIPELINE_DEPTH:
+            self.pause_reading()
+
+    # -- used by handlers
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def done(self, *, keep: bool = True) -> None:
+        """The current request is answered. `keep` False: close after the bytes are out."""
+        request = self.current
+        self._handler = None
+        self.current = None
+        if self._probe_timer is not None:
+            keep = False
+        unread = request is not None and not request.complete
+        if unread or not keep or request is None or not request.keep_alive:
+            self._finish()
+            return
+        self.since_s = self._loop.time()
+        if self._queue and not self._pumping:
+            self._pump()
+
+    def abort(self) -> None:
+        """Cut the connection: the client must see that the answer is not whole."""
+        self._handler = None
+        self.current = None
+        self._closing = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def refuse(self, status: int, message: str, *, retry_after_s: float | None = None) -> None:
+        """Answer with a plain error before any request was understood, and close."""
+        self.write(replies.plain_error(status, message, retry_after_s))
+        self._finish()
+
+    def pause_reading(self) -> None:
+        if self._transport is not None and not self._reading_paused:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._transport is not None and self._reading_paused:
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    @property
+    def open(self) -> bool:
+        return self._transport is not None and not self._closing
+
+    # -- used by the gateway's sweep
+
+    def check(self, now_s: float) -> None:
+        """Close what waits too long: slow heads, slow bodies, idle keep-alive connections."""
+        limits = self._gateway.limits
+        waited_s = now_s - self.since_s
+        if self._incoming is not None and not self._reading_paused:
+            reading_head = not self._incoming.lookup
+            if waited_s > (limits.header_timeout_s if reading_head else limits.body_timeout_s):
+                self._bad(408, "the request did not arrive in time")
+        elif self.current is None and waited_s > limits.keep_alive_s:
+            self._finish()
+
+    def drain(self) -> None:
+        """Close as soon as nothing is being answered."""
+        if self.current is None:
+            self._finish()
+        else:
+            self.current.keep_alive = False
+
+    # -- inside
+
+    def _begin(self, request: Request) -> None:
+        self.current = request
+        self._handler = None
+        handler = self._gateway.handle(self, request)
+        if self.current is request:
+            self._handler = handler
+
+    def _pump(self) -> None:
+        self._pumping = True
+        try:
+            while self._queue and self.current is None and not self._closing:
+                self._begin(self._queue.popleft())
+        finally:
+            self._pumping = False
+        if len(self._queue) < _PIPELINE_DEPTH:
+            self.resume_reading()
+
+    def _finish(self) -> None:
+        self._closing = True
+        self._queue.clear()
+        if self._transport is not None:
+            self._transport.close()
+
+    def _bad(self, status: int, message: str) -> None:
+        """The bytes cannot be trusted any further: answer what is under way, then say why, then close."""
+        self._discarding = True
+        self._incoming = None
+        if self.current is None:
+            self.refuse(status, message)
+            return
+        self.current.keep_alive = False
+        if self._streaming and self._handler is not None:
+            handler = self._handler
+            self._streaming = False
+            self.refuse(status, message)
+            self._handler = None
+            handler.client_gone()
+
+    def _fault_in_head(self, request: Request) -> tuple[int, str] | None:
+        limits = self._gateway.limits
+        headers, lookup = request.headers, request.lookup
+        if len(headers) > limits.header_count:
+            return 431, f"more than {limits.header_count} request headers"
+        if len(self._url) > limits.url_bytes:
+            return 414, f"the URL exceeds {limits.url_bytes} bytes"
+        if len(lookup) != len(headers):
+            names = [name for name, _ in headers]
+            for name in (b"host", b"content-length", b"transfer-encoding", b"authorization", b"x-api-key"):
+                if names.count(name) > 1:
+                    return 400, f"header {name.decode()} stands more than once"
+        encoding = lookup.get(b"transfer-encoding")
+        if encoding is not None:
+            if encoding.strip().lower() != b"chunked":
+                return 501, "the only transfer-encoding that is understood is chunked"
+            if b"content-length" in lookup or request.http10:
+                return 400, "transfer-encoding and content-length (or HTTP/1.0) exclude each other"
+        length = lookup.get(b"content-length")
+        if length is not None and int(length) > limits.body_bytes and not self._gateway.wants_stream(request):
+            return 413, f"request bodies may have {limits.body_bytes} bytes"
+        return _split_target(request, self._url)
+
+    def _schedule_probe(self, index: int) -> None:
+        gap_s = _PROBE_GAPS_S[min(index, len(_PROBE_GAPS_S) - 1)]
+        if self._handler is not None:
+            self._handler.probe()
+            self._probe_timer = self._loop.call_later(gap_s, self._schedule_probe, index + 1)
+
+
+def _split_target(request: Request, url: bytes) -> tuple[int, str] | None:
+    """Fill in `target` and `path`; absolute form (RFC 9112 §3.2.2) overrides the Host header."""
+    if not url.startswith(b"/"):
+        scheme, colon, rest = url.partition(b"://")
+        if not colon or scheme.lower() != b"http":
+            return 400, "the request target must be a path"
+        authority, slash, path = rest.partition(b"/")
+        request.lookup[b"host"] = authority
+        url = slash + path or b"/"
+    request.target = url
+    request.path = url.partition(b"?")[0]
+    return None

@@ -1,0 +1,74 @@
+"""What each path means: its dialect, whether its body names a model, how it is carried. A table."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from freehold.core.catalog import Dialect
+
+Carriage = Literal[
+    "dialect",  # chat, messages, responses, ollama: may be translated
+    "openai",  # a JSON body that names its model, OpenAI-like upstreams only
+    "upload",  # multipart: streamed through
+    "count",  # token counting
+    "stored",  # something kept upstream, found by its id
+    "relay",  # anything else: by its model, else to the default provider
+]
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """`name` stands in receipts; `dialect` is the client's grammar for errors and translation."""
+
+    name: str
+    carriage: Carriage
+    dialect: Dialect
+
+
+def _endpoint(name: str, carriage: Carriage, dialect: Dialect = "chat") -> Endpoint:
+    return Endpoint(name=name, carriage=carriage, dialect=dialect)
+
+
+_POST: dict[bytes, Endpoint] = {
+    b"/v1/chat/completions": _endpoint("chat", "dialect", "chat"),
+    b"/v1/messages": _endpoint("messages", "dialect", "messages"),
+    b"/v1/responses": _endpoint("responses", "dialect", "responses"),
+    b"/api/chat": _endpoint("ollama.chat", "dialect", "ollama"),
+    b"/v1/completions": _endpoint("completions", "openai"),
+    b"/v1/embeddings": _endpoint("embeddings", "openai"),
+    b"/v1/rerank": _endpoint("rerank", "openai"),
+    b"/v1/moderations": _endpoint("moderations", "openai"),
+    b"/v1/images/generations": _endpoint("images.generations", "openai"),
+    b"/v1/images/edits": _endpoint("images.edits", "upload"),
+    b"/v1/images/variations": _endpoint("images.variations", "upload"),
+    b"/v1/audio/speech": _endpoint("audio.speech", "openai"),
+    b"/v1/audio/transcriptions": _endpoint("audio.transcriptions", "upload"),
+    b"/v1/audio/translations": _endpoint("audio.translations", "upload"),
+    b"/v1/messages/count_tokens": _endpoint("messages.count_tokens", "count", "messages"),
+    b"/v1/responses/input_tokens": _endpoint("responses.input_tokens", "count", "responses"),
+}
+
+_RELAY = _endpoint("relay", "relay")
+_STORED = _endpoint("responses.stored", "stored", "responses")
+_RELAY_MESSAGES = _endpoint("relay", "relay", "messages")
+
+
+def endpoint_of(method: bytes, path: bytes) -> Endpoint | None:
+    """The endpoint of a call, or None when the path is not a model call's (local or control)."""
+    if method == b"POST":
+        found = _POST.get(path)
+        if found is not None:
+            return found
+    if not path.startswith(b"/v1/"):
+        return None
+    if path.startswith(b"/v1/responses/"):
+        return _STORED
+    if path.startswith(b"/v1/messages"):
+        return _RELAY_MESSAGES
+    return _RELAY
+
+
+def allowed_methods(path: bytes) -> bytes | None:
+    """For a path that only takes POST: the `Allow` header's value."""
+    return b"POST" if path in _POST else None

@@ -1,0 +1,361 @@
+"""The gateway: owns what all calls share, and decides what each request is.
+
+State with one owner here: the catalog in force, circuit breakers, calls in flight, open connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Protocol
+
+import msgspec
+
+from freehold.core.catalog import Catalog, Deployment
+from freehold.core.clock import Clock
+from freehold.core.errors import CallError
+from freehold.core.servers import ModelServers, ServerState, ServerView
+from freehold.core.usage import Usage
+from freehold.gateway import headers as passing
+from freehold.gateway import local
+from freehold.gateway.access import Access, Admitted, admit
+from freehold.gateway.asgi import AsgiApp, AsgiExchange
+from freehold.gateway.call import Call
+from freehold.gateway.connection import Handler, Request, ServerConnection
+from freehold.gateway.count import CountCall
+from freehold.gateway.endpoints import allowed_methods, endpoint_of
+from freehold.gateway.ids import ReceiptIds
+from freehold.gateway.limits import Limits
+from freehold.gateway.targets import Target, provider_target, server_target
+from freehold.gateway.upload import UploadCall
+from freehold.gateway.upstream import UpstreamPool
+from freehold.receipts.commitments import Commitment, Part
+from freehold.receipts.entries import CostState, Receipt
+from freehold.routing import breaker
+from freehold.routing.fallback import Failure, Policy
+
+_SWEEP_S = 0.25
+_STORED_IDS = 10_000
+_LINES_KEPT = 256
+
+
+class Cost(Protocol):
+    """What `Prices` answers."""
+
+    @property
+    def nanos(self) -> int: ...
+    @property
+    def state(self) -> CostState: ...
+    @property
+    def snapshot(self) -> str: ...
+
+
+class Prices(Protocol):
+    """`costs.book.PriceBook` as the gateway needs it."""
+
+    def price(
+        self,
+        provider_price_id: str | None,
+        provider_name: str | None,
+        model_id: str,
+        usage: Usage,
+        at_ms: int,
+        billed_nanos: int | None = None,
+    ) -> Cost: ...
+
+
+class Ledger(Protocol):
+    """`receipts.ledger.Ledger` as the gateway needs it."""
+
+    def append(self, receipt: Receipt) -> None: ...
+    def commitment(self, receipt_id: str, part: Part = "request") -> Commitment: ...
+
+
+class Capture(msgspec.Struct, frozen=True):
+    """Where bodies are kept, when the configuration asks for it: `put` never blocks."""
+
+    put: Callable[[str, Part, bytes], bool]
+    errors_only: bool
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gateway is built from."""
+
+    ledger: Ledger
+    prices: Prices
+    servers: ModelServers
+    clock: Clock
+    access: Access
+    limits: Limits = Limits()
+    policy: Policy = Policy()
+    capture: Capture | None = None
+
+
+class Gateway:
+    """See the module. Lives in `async with`; implements `connection.Requests`."""
+
+    def __init__(self, parts: Parts, catalog: Catalog, control: AsgiApp) -> None:
+        self.ledger = parts.ledger
+        self.servers = parts.servers
+        self.clock = parts.clock
+        self.access = parts.access
+        self.limits = parts.limits
+        self.policy = parts.policy
+        self.catalog = catalog
+        self.ids = ReceiptIds()
+        self.loop = asyncio.get_running_loop()
+        self.pool = UpstreamPool(parts.limits)
+        self.active: set[Call] = set()
+        self.calls = 0
+        """Calls since the start."""
+        self.capture = parts.capture
+        self._prices = parts.prices
+        self._control = control
+        self._connections: set[ServerConnection] = set()
+        self._breakers: dict[str, breaker.Breaker] = {}
+        self._targets: dict[str, Target] = {}
+        self._stored: OrderedDict[str, str] = OrderedDict()
+        self._lines: dict[tuple[tuple[bytes, bytes], ...], bytes] = {}
+        self._last_headers: list[tuple[bytes, bytes]] = []
+        self._last_lines = b""
+        self._fault: CallError | None = None
+        self._sweep_timer: asyncio.TimerHandle | None = None
+        self._idle = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Gateway:
+        await self.pool.__aenter__()
+        self._sweep()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._sweep_timer is not None:
+            self._sweep_timer.cancel()
+        for connection in list(self._connections):
+            connection.abort()
+        for call in list(self.active):
+            call.client_gone()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pool.__aexit__()
+
+    def connection(self) -> ServerConnection:
+        """A protocol for one accepted client: what `loop.create_server` calls."""
+        return ServerConnection(self, self.loop)
+
+    async def drain(self, within_s: float) -> None:
+        """Let calls in flight end, refuse nothing that is under way; returns when none is left or time is up."""
+        for connection in list(self._connections):
+            connection.drain()
+        try:
+            async with asyncio.timeout(within_s):
+                while self.active:
+                    self._idle.clear()
+                    await self._idle.wait()
+        except TimeoutError:
+            return
+
+    # -- changes from outside
+
+    def use_catalog(self, catalog: Catalog) -> None:
+        """From now on calls choose from this one; calls under way keep theirs."""
+        self.catalog = catalog
+        self._targets = {}
+
+    def use_prices(self, prices: Prices) -> None:
+        self._prices = prices
+
+    # -- connection.Requests
+
+    def opened(self, connection: ServerConnection) -> bool:
+        self._connections.add(connection)
+        return len(self._connections) <= self.limits.connections
+
+    def closed(self, connection: ServerConnection) -> None:
+        self._connections.discard(connection)
+
+    def wants_stream(self, request: Request) -> bool:
+        if not request.lookup.get(b"content-type", b"").startswith(b"multipart/form-data"):
+            return False
+        endpoint = endpoint_of(request.method, request.path)
+        return endpoint is not None and endpoint.carriage in ("upload", "relay")
+
+    def handle(self, connection: ServerConnection, request: Request) -> Handler | None:
+        endpoint = endpoint_of(request.method, request.path)
+        if endpoint is None or (request.path.startswith(b"/v1/models") and request.method in (b"GET", b"HEAD")):
+            return self._handle_local(connection, request)
+        allowed = allowed_methods(request.path)
+        if allowed is not None and request.method not in (b"POST", b"GET", b"DELETE"):
+            connection.write(local.method_not_allowed(allowed))
+            connection.done()
+            return None
+        self.calls += 1
+        if not request.complete:
+            call: Call = UploadCall(self, connection, request, endpoint)
+        elif endpoint.carriage == "count":
+            call = CountCall(self, connection, request, endpoint)
+        else:
+            call = Call(self, connection, request, endpoint)
+        call.start()
+        return None if call.settled and connection.current is not request else call
+
+    def _handle_local(self, connection: ServerConnection, request: Request) -> Handler | None:
+        if request.path == b"/health":
+            connection.write(local.health(self._fault is None))
+            connection.done()
+            return None
+        admitted = admit(self.access, request.lookup)
+        if not isinstance(admitted, Admitted):
+            connection.write(local.refusal(request, admitted))
+            connection.done()
+            return None
+        answer = local.answer(self.catalog, request, self.clock.now_ms())
+        if answer is not None:
+            connection.write(answer)
+            connection.done()
+            return None
+        exchange = AsgiExchange(self._control, connection, request, self.access)
+        exchange.start(self)
+        return exchange
+
+    # -- used by calls
+
+    def target_of(self, deployment: Deployment) -> Target | ServerView | CallError:
+        """Where to send; a `ServerView` when its server must be waited for."""
+        if deployment.server is not None:
+            return self._server(deployment)
+        target = self._targets.get(deployment.name)
+        if target is None:
+            provider = self.catalog.providers.get(deployment.provider or "")
+            if provider is None:
+                return _gone(deployment.name)
+            target = self._targets[deployment.name] = provider_target(deployment, provider)
+        if not breaker.allows(self._breakers.get(deployment.name, breaker.CLOSED), self.loop.time()):
+            return self._paused(deployment.name)
+        return target
+
+    def _server(self, deployment: Deployment) -> Target | ServerView | CallError:
+        assert deployment.server is not None
+        try:
+            view = self.servers.view(deployment.server)
+        except KeyError:
+            return _gone(deployment.name)
+        if view.state is ServerState.FAILED:
+            message = f"model server '{view.name}' has failed: {view.detail or 'see its log'}"
+            return CallError(kind="overloaded", status=503, code="server_failed", message=message)
+        if view.state is not ServerState.READY or view.base_url is None:
+            return view
+        key = f"{deployment.name} {view.base_url}"
+        target = self._targets.get(key)
+        if target is None:
+            target = self._targets[key] = server_target(deployment, view)
+        return target
+
+    def healthy_first(self, candidates: tuple[Deployment, ...]) -> tuple[Deployment, ...]:
+        """The candidates less those that are paused, unless all are."""
+        if not self._breakers or len(candidates) == 1:
+            return candidates
+        now_s = self.loop.time()
+        fit = [d for d in candidates if breaker.allows(self._breakers.get(d.name, breaker.CLOSED), now_s)]
+        return tuple(fit) or candidates
+
+    def went_well(self, name: str) -> None:
+        if self._breakers:
+            self._breakers.pop(name, None)
+
+    def went_wrong(self, name: str, failure: Failure) -> None:
+        """Count a failure against a deployment (faults of the request itself are not its fault)."""
+        before = self._breakers.get(name, breaker.CLOSED)
+        now_s = self.loop.time()
+        if failure.status == 429:
+            if failure.retry_after_s:
+                self._breakers[name] = breaker.after_rate_limit(before, now_s, failure.retry_after_s)
+        elif (failure.status == 0 or failure.status >= 500) and breaker.allows(before, now_s):
+            self._breakers[name] = breaker.after_failure(before, now_s)
+
+    def price(self, target: Target, model_id: str, usage: Usage, at_ms: int, billed: int | None) -> Cost:
+        return self._prices.price(target.price_id, target.deployment.provider, model_id, usage, at_ms, billed)
+
+    def record(self, receipt: Receipt, call: Call) -> None:
+        """Store the receipt of an ended call."""
+        if not self.active:
+            self._idle.set()
+        capture = self.capture
+        if capture is not None and not (capture.errors_only and receipt.outcome == "ok"):
+            capture.put(receipt.id, "request", call.request.body)
+            capture.put(receipt.id, "response", b"".join(call.captured))
+        try:
+            self.ledger.append(receipt)
+        except Exception as error:  # noqa: BLE001 - whatever the disk says, no further call is taken unrecorded
+            message = f"receipts cannot be stored, so no calls are taken: {error}"
+            self._fault = CallError(kind="overloaded", status=503, code="ledger_unavailable", message=message)
+
+    def ledger_fault(self) -> CallError | None:
+        """Why no call may be made now: an answer without a receipt is not given."""
+        return self._fault
+
+    def lines_of(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """The header lines to pass on. Clients repeat their headers, so the last result is kept."""
+        if headers == self._last_headers:
+            return self._last_lines
+        self._last_headers = headers
+        self._last_lines = passing.forwarded(headers)
+        return self._last_lines
+
+    def remember_stored(self, call: Call, answer_id: str) -> None:
+        """A Responses answer may be asked for later by its id: keep where it lies."""
+        if call.endpoint.dialect != "responses" or not answer_id or call.target is None:
+            return
+        self._stored[answer_id] = call.target.deployment.name
+        if len(self._stored) > _STORED_IDS:
+            self._stored.popitem(last=False)
+
+    def stored_place(self, path: bytes) -> Deployment | None:
+        """Where `/v1/responses/ID...` lies: where it was made, else the one provider that keeps responses."""
+        if not path.startswith(b"/v1/responses/"):
+            return None
+        name = self._stored.get(path.split(b"/")[3].decode("latin-1"))
+        if name is not None:
+            return self.catalog.deployments.get(name) or Deployment(
+                name=name, model_id=name.partition("/")[2], provider=name.partition("/")[0]
+            )
+        keepers = [provider.name for provider in self.catalog.providers.values() if provider.responses]
+        if len(keepers) == 1:
+            return Deployment(name=keepers[0], model_id="", provider=keepers[0])
+        return None
+
+    def keep(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Run the waiting part of a call; awaited when the gateway ends."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def breaker_states(self) -> Mapping[str, breaker.Breaker]:
+        """For the status page."""
+        return self._breakers
+
+    # -- inside
+
+    def _paused(self, name: str) -> CallError:
+        wait_s = self._breakers[name].open_until_s - self.loop.time()
+        return CallError(
+            kind="overloaded",
+            status=503,
+            code="deployment_paused",
+            message=f"{name} failed several times in a row or asked for quiet, and is left alone for {wait_s:.0f} s",
+            retry_after_s=max(1.0, wait_s),
+        )
+
+    def _sweep(self) -> None:
+        now_s = self.loop.time()
+        self._sweep_timer = self.loop.call_later(_SWEEP_S, self._sweep)
+        for connection in list(self._connections):
+            connection.check(now_s)
+        for call in list(self.active):
+            if call.deadline_s and now_s > call.deadline_s:
+                call.expire()
+
+
+def _gone(name: str) -> CallError:
+    return CallError(kind="not_found", status=404, code="model_not_found", message=f"'{name}' is no longer configured")

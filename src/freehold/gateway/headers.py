@@ -1,0 +1,83 @@
+"""Which headers pass, in either direction. Pure.
+
+Everything end-to-end passes (vendor headers, idempotency keys, rate limits, request ids); what belongs
+to one hop, names a credential, or is ours to say does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_HOP = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"content-length",
+    )
+)
+_NOT_UPSTREAM = _HOP | {
+    b"host",
+    b"expect",
+    b"authorization",
+    b"x-api-key",
+    b"accept-encoding",  # answers must be readable here: usage is in them
+    b"cookie",
+    b"origin",
+    b"referer",
+    b"content-type",  # set with the body
+    b"x-freehold-project",
+    b"x-freehold-agent",
+    b"x-freehold-session",
+    b"x-freehold-task",
+    b"x-freehold-strict",
+}
+_NOT_DOWNSTREAM = _HOP | {b"set-cookie", b"alt-svc", b"strict-transport-security"}
+_VENDOR_PREFIXES = (b"anthropic-", b"openai-")
+
+Header = tuple[bytes, bytes]
+
+
+def forwarded(headers: Iterable[Header]) -> bytes:
+    """The client's headers that go upstream, as lines."""
+    return b"".join([b"%b: %b\r\n" % line for line in headers if line[0] not in _NOT_UPSTREAM])
+
+
+def forwarded_without(headers: Iterable[Header], replaced: frozenset[bytes], *, foreign: bool) -> bytes:
+    """The same less `replaced`; `foreign`: the upstream speaks another dialect, so the headers of the
+    client's vendor mean nothing there."""
+    return b"".join(
+        [
+            b"%b: %b\r\n" % line
+            for line in headers
+            if line[0] not in _NOT_UPSTREAM
+            and line[0] not in replaced
+            and not (foreign and line[0].startswith(_VENDOR_PREFIXES))
+        ]
+    )
+
+
+def returned(headers: Iterable[Header]) -> list[Header]:
+    """The upstream's headers that go to the client."""
+    return [line for line in headers if line[0] not in _NOT_DOWNSTREAM]
+
+
+def returned_translated(headers: Iterable[Header]) -> list[Header]:
+    """The same for an answer whose body is ours."""
+    return [
+        line for line in headers if line[0] not in _NOT_DOWNSTREAM and not line[0].startswith(b"content-")
+    ]
+
+
+def safe_value(text: str) -> bytes:
+    """`text` as a header value: printable ASCII only, bounded."""
+    return text.encode("ascii", "replace").translate(_PRINTABLE)[:512]
+
+
+_PRINTABLE = bytes(code if 32 <= code < 127 else 63 for code in range(256))

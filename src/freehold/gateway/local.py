@@ -1,0 +1,120 @@
+"""What the gateway answers itself, without a model: health, the lists of models, Ollama's probes. Pure."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, unquote
+
+import msgspec
+
+from freehold import __version__
+from freehold.core.catalog import Catalog
+from freehold.core.errors import CallError
+from freehold.dialects.errors import error_body
+from freehold.gateway import replies
+from freehold.gateway.connection import Request
+
+_EPOCH = "1970-01-01T00:00:00Z"
+_OLLAMA_VERSION = "0.12.0"
+"""Clients that probe an Ollama server want a version that they know; this is the grammar we answer in."""
+
+
+def health(well: bool) -> bytes:
+    """`GET /health`, without authentication."""
+    body = msgspec.json.encode({"status": "ok" if well else "no_ledger", "version": __version__})
+    return replies.whole(200 if well else 503, body)
+
+
+def answer(catalog: Catalog, request: Request, now_ms: int) -> bytes | None:
+    """The answer to a path of ours, or None when the control application should have it."""
+    path, method = request.path, request.method
+    if path == b"/" and method == b"HEAD":
+        return replies.whole(200, b"")
+    if method not in (b"GET", b"HEAD"):
+        return None
+    body: bytes | None = None
+    if path == b"/v1/models":
+        body = _models(catalog, request, now_ms)
+    elif path.startswith(b"/v1/models/"):
+        return _one_model(catalog, request, now_ms)
+    elif path == b"/api/tags":
+        body = msgspec.json.encode({"models": [_tag(name) for name in names(catalog)]})
+    elif path == b"/api/version":
+        body = msgspec.json.encode({"version": _OLLAMA_VERSION})
+    if body is None:
+        return None
+    whole = replies.whole(200, body)
+    return whole[: len(whole) - len(body)] if method == b"HEAD" else whole
+
+
+def names(catalog: Catalog) -> list[str]:
+    """Everything that a client may ask for: aliases first, then deployments."""
+    return list(dict.fromkeys((*catalog.aliases, *catalog.deployments)))
+
+
+def refusal(request: Request, error: CallError) -> bytes:
+    dialect = "messages" if b"anthropic-version" in request.lookup else "chat"
+    return replies.whole(error.status, error_body(error, dialect, ""))
+
+
+def method_not_allowed(allowed: bytes) -> bytes:
+    error = CallError(kind="method_not_allowed", status=405, message=f"this path takes {allowed.decode()} only")
+    return replies.whole(405, error_body(error, "chat", ""), extra=[(b"allow", allowed)])
+
+
+def _models(catalog: Catalog, request: Request, now_ms: int) -> bytes:
+    query = parse_qs(request.target.partition(b"?")[2].decode("latin-1"))
+    found = names(catalog)
+    if b"anthropic-version" not in request.lookup:
+        return msgspec.json.encode({"object": "list", "data": [_openai(catalog, n, now_ms) for n in found]})
+    after = query.get("after_id", [""])[0]
+    if after in found:
+        found = found[found.index(after) + 1 :]
+    limit = query.get("limit", ["1000"])[0]
+    page = found[: max(1, int(limit))] if limit.isdigit() else found
+    return msgspec.json.encode(
+        {
+            "data": [_anthropic(name) for name in page],
+            "first_id": page[0] if page else None,
+            "has_more": len(page) < len(found),
+            "last_id": page[-1] if page else None,
+        }
+    )
+
+
+def _one_model(catalog: Catalog, request: Request, now_ms: int) -> bytes:
+    asked = unquote(request.path[len(b"/v1/models/") :].decode("latin-1"))
+    anthropic = b"anthropic-version" in request.lookup
+    if asked not in names(catalog):
+        same_id = [d.name for d in catalog.deployments.values() if d.model_id == asked]
+        if len(same_id) != 1:
+            error = CallError(
+                kind="not_found",
+                status=404,
+                code="model_not_found",
+                param="model",
+                message=f"no model '{asked}' here; GET /v1/models lists what there is",
+            )
+            return replies.whole(404, error_body(error, "messages" if anthropic else "chat", ""))
+    shown = _anthropic(asked) if anthropic else _openai(catalog, asked, now_ms)
+    return replies.whole(200, msgspec.json.encode(shown))
+
+
+def _openai(catalog: Catalog, name: str, now_ms: int) -> dict[str, object]:
+    deployment = catalog.deployments.get(name)
+    owner = "freehold" if deployment is None else deployment.provider or "freehold"
+    return {"id": name, "object": "model", "created": now_ms // 1000, "owned_by": owner}
+
+
+def _anthropic(name: str) -> dict[str, object]:
+    return {"type": "model", "id": name, "display_name": name, "created_at": _EPOCH}
+
+
+def _tag(name: str) -> dict[str, object]:
+    return {
+        "name": name,
+        "model": name,
+        "modified_at": _EPOCH,
+        "size": 0,
+        "digest": "",
+        "details": {"format": "", "family": "", "families": None, "parameter_size": "", "quantization_level": ""},
+    }

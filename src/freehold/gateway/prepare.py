@@ -1,0 +1,92 @@
+"""From a client's request to the upstream's: its head, and its body in the right dialect. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from freehold.core.catalog import Dialect
+from freehold.dialects.context import TranslationContext
+from freehold.dialects.facts import RequestFacts
+from freehold.gateway import headers as passing
+from freehold.gateway.peek import Peek, ask_for_usage, replace_model, wants_usage
+from freehold.gateway.targets import Target, anthropic_defaults, upstream_dialect
+
+OPERATIONS: dict[Dialect, bytes] = {
+    "chat": b"/v1/chat/completions",
+    "messages": b"/v1/messages",
+    "responses": b"/v1/responses",
+}
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes upstream. `context` is None where both sides speak the same dialect;
+    `strip_usage`: we asked for usage in the stream, the client did not."""
+
+    body: bytes
+    target: bytes
+    dialect: Dialect
+    context: TranslationContext | None = None
+    losses: tuple[str, ...] = ()
+    strip_usage: bool = False
+
+
+def prepare_same(body: bytes, seen: Peek, target: Target, dialect: Dialect, path: bytes) -> Prepared:
+    """The client's own bytes, except the model's name and the request for usage."""
+    if seen.model is not None and seen.model != target.deployment.model_id:
+        body = replace_model(body, target.deployment.model_id)
+    strip = False
+    if dialect == "chat" and seen.stream is True and not wants_usage(seen.stream_options):
+        asked = ask_for_usage(body, seen.stream_options)
+        strip = asked is not body
+        body = asked
+    return Prepared(body=body, target=path, dialect=dialect, strip_usage=strip)
+
+
+def prepare_translated(body: bytes, target: Target, client: Dialect, *, answer_id: str, created_s: int) -> Prepared:
+    """The request said in the target's dialect. Raises dialects.context.TranslationError."""
+    from freehold.dialects.requests import translate_request  # noqa: PLC0415 - only translated calls pay for it
+
+    upstream = upstream_dialect(target, client)
+    facts = RequestFacts(
+        model=target.deployment.model_id,
+        answer_id=answer_id,
+        created_s=created_s,
+        provider=target.price_id or "",
+    )
+    made = translate_request(body, client=client, upstream=upstream, facts=facts)
+    return Prepared(
+        body=made.body,
+        target=OPERATIONS[upstream],
+        dialect=upstream,
+        context=made.context,
+        losses=made.losses,
+    )
+
+
+def request_head(
+    method: bytes, prepared: Prepared, target: Target, client_lines: bytes, lookup: dict[bytes, bytes]
+) -> bytes:
+    """The upstream request's head for a body of known length. `client_lines` from `headers.forwarded`."""
+    content_type = b"application/json"
+    if prepared.context is None:
+        content_type = lookup.get(b"content-type", content_type)
+    defaults = anthropic_defaults(lookup) if target.anthropic else b""
+    return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%b%bcontent-type: %b\r\ncontent-length: %d\r\n\r\n" % (
+        method,
+        target.path_of(prepared.target),
+        target.origin.authority,
+        client_lines,
+        target.set_headers,
+        defaults,
+        content_type,
+        len(prepared.body),
+    )
+
+
+def client_lines(
+    headers: list[tuple[bytes, bytes]], target: Target, prepared: Prepared, cached: bytes | None
+) -> bytes:
+    """The client's headers for this target; `cached` is what `headers.forwarded` gave for the same list."""
+    if prepared.context is None and not target.replaced - {b"authorization", b"x-api-key"} and cached is not None:
+        return cached
+    return passing.forwarded_without(headers, target.replaced, foreign=prepared.context is not None)

@@ -1,0 +1,70 @@
+"""What a call leaves behind: the facts gathered on its way, made into one receipt. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from freehold.core.errors import CallError
+from freehold.core.usage import Usage
+from freehold.receipts.entries import Attempt, CostState, Outcome
+
+TEXT_BYTES_PER_TOKEN = 4
+"""For estimates of what nobody reported; marked as such."""
+
+
+class Try(msgspec.Struct, kw_only=True):
+    """One attempt while it goes on; times in nanoseconds on one monotonic clock."""
+
+    deployment: str
+    started_ns: int
+    first_byte_ns: int = 0
+    ended_ns: int = 0
+    status: int = 0
+    error: str = ""
+
+    def attempt(self, call_started_ns: int) -> Attempt:
+        return Attempt(
+            deployment=self.deployment,
+            error=self.error,
+            first_byte_us=_us(self.first_byte_ns - self.started_ns) if self.first_byte_ns else 0,
+            start_us=_us(self.started_ns - call_started_ns),
+            status=self.status,
+            total_us=_us(self.ended_ns - self.started_ns) if self.ended_ns else 0,
+        )
+
+
+def _us(span_ns: int) -> int:
+    return span_ns // 1000
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """Usage and cost as they go into the receipt."""
+
+    usage: Usage = Usage()
+    usage_raw: str = ""
+    usage_state: Literal["reported", "partial", "estimated", "none"] = "none"
+    cost_nanos: int = 0
+    cost_state: CostState = "unknown"
+    price_snapshot: str = ""
+
+
+NOTHING_USED = Measured(cost_state="free")
+"""For calls that reached no model."""
+
+
+def estimated_usage(request_bytes: int, events: int) -> Usage:
+    """A guess for a stream that was cut before its usage came: prompt by size, one token per event."""
+    return Usage(fresh_in=request_bytes // TEXT_BYTES_PER_TOKEN, visible_out=events)
+
+
+def outcome_of(error: CallError, tries: int) -> Outcome:
+    """`refused` when no attempt was made, else `error`."""
+    return "error" if tries else "refused"
+
+
+def text_header(headers: dict[bytes, bytes], name: bytes) -> str:
+    """An attribution header's value, bounded, as text."""
+    value = headers.get(name)
+    return "" if value is None else value[:200].decode("utf-8", "replace")

@@ -1,0 +1,116 @@
+"""Signs of life for a call that waits for a model server: in the client's dialect, before any answer.
+
+Only event streams can be given signs; other clients are held. The first sign fixes the status to 200, so
+from then on even a failure is told inside the stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from freehold.core.errors import CallError
+from freehold.core.servers import ServerView
+from freehold.dialects.errors import error_event
+from freehold.dialects.signs import StreamContinuation, after_opening, keepalive, opening
+from freehold.gateway import headers as passing
+from freehold.gateway import replies
+from freehold.gateway.record import outcome_of
+from freehold.gateway.settle import settle
+
+if TYPE_CHECKING:
+    from freehold.gateway.call import Call
+
+
+class Signs:
+    """The wait of one call for one server at a time."""
+
+    def __init__(self, call: Call, *, first_s: float, every_s: float) -> None:
+        self.opened = False
+        """The head and at least one sign have been sent."""
+        self.sent = 0
+        """Numbered events sent so far (Responses)."""
+        self._call = call
+        self._first_s = first_s
+        self._every_s = every_s
+        self._cancel: Callable[[], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def waiting(self) -> bool:
+        return self._cancel is not None
+
+    def wait(self, server: str) -> None:
+        """Call `Call.server_answered` when the server is ready or lost; meanwhile show life."""
+        servers = self._call.gateway.servers
+        servers.ensure_started(server)
+        self._cancel = servers.when_ready(server, self._answered)
+        if self._call.seen.stream is True and not self._call.request.http10 and self._call.endpoint.carriage == "dialect":
+            delay_s = self._every_s if self.opened else self._first_s
+            self._timer = self._call.gateway.loop.call_later(delay_s, self._tick)
+
+    def stop(self) -> None:
+        """Wait no longer."""
+        cancel, self._cancel = self._cancel, None
+        if cancel is not None:
+            cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def sign(self) -> None:
+        """Send one sign (the first one with the head)."""
+        call = self._call
+        said = (keepalive if self.opened else opening)(
+            call.dialect,
+            answer_id=call.id,
+            model=call.seen.model or "",
+            created_s=call.started_ms // 1000,
+            **({"sequence": self.sent} if self.opened else {}),
+        )
+        if not self.opened:
+            self.opened = True
+            call.status = 200
+            call.conn.write(self._head())
+        self.sent += 1
+        call.conn.write(replies.chunk(said))
+
+    def filter(self) -> StreamContinuation:
+        """What makes a same-dialect stream fit behind the signs already sent."""
+        return after_opening(self._call.dialect, answer_id=self._call.id, sequence=self.sent)
+
+    def fail(self, error: CallError) -> None:
+        """An honest end in the stream that was opened, instead of an error status."""
+        call = self._call
+        call.status = 200
+        settle(call, outcome_of(error, len(call.tries)), error.message)
+        event = error_event(error, call.dialect, call.id, self.sent, answer_id=_known_id(call))
+        call.conn.write(replies.chunk(event) + replies.LAST_CHUNK)
+        call.conn.done()
+
+    def _answered(self, view: ServerView) -> None:
+        self._cancel = None
+        self.stop()
+        self._call.server_answered(view)
+
+    def _tick(self) -> None:
+        self._timer = self._call.gateway.loop.call_later(self._every_s, self._tick)
+        self.sign()
+
+    def _head(self) -> bytes:
+        call = self._call
+        kind = b"application/x-ndjson" if call.dialect == "ollama" else replies.SSE_TYPE
+        lines = [
+            (b"content-type", kind),
+            (b"cache-control", b"no-cache"),
+            (b"transfer-encoding", b"chunked"),
+            (b"x-freehold-receipt", call.id.encode()),
+            (b"x-freehold-route", passing.safe_value(f"{call.route}; waiting for a model server")),
+        ]
+        return replies.head(200, lines)
+
+
+def _known_id(call: Call) -> str:
+    """The response id that `opening` announced (Responses only)."""
+    return f"resp_{call.id}" if call.dialect == "responses" else ""

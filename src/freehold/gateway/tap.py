@@ -1,0 +1,86 @@
+"""Reading usage out of an answer while it passes. Pure; nothing here changes or holds bytes for long.
+
+Whole answers: one partial parse at the end. Streams: only events that can matter are looked at.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from freehold.core.catalog import Dialect
+from freehold.dialects.usage import merge_usage
+
+
+class _Inner(msgspec.Struct):
+    usage: msgspec.Raw | None = None
+    model: str | None = None
+    id: str | None = None
+    error: msgspec.Raw | None = None
+
+
+class _Outer(_Inner):
+    message: _Inner | None = None
+    """Messages streams: `message_start.message`."""
+    response: _Inner | None = None
+    """Responses streams: `response.completed.response`."""
+    type: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Outer).decode
+_NULL = b"null"
+_LAST = frozenset(
+    ("message_stop", "response.completed", "response.incomplete", "response.failed", "response.cancelled", "error")
+)
+"""Types of the events that end a Messages or Responses stream."""
+
+
+class Tap:
+    """What an answer told about itself: `usage_raw` (the provider's object, as JSON), `model`, `answer_id`,
+    the text of an `error` inside a stream, whether a stream `began` and came to its `terminal` event.
+
+    `whole` is for complete bodies, `event` for the data of one stream event.
+    """
+
+    __slots__ = ("_dialect", "answer_id", "began", "error", "model", "terminal", "usage_raw")
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self.usage_raw: bytes | None = None
+        self.model: str = ""
+        self.answer_id: str = ""
+        self.error: str = ""
+        self.began = False
+        self.terminal = False
+
+    def whole(self, body: bytes) -> None:
+        """Read a complete JSON answer. Anything else tells nothing."""
+        self._read(body)
+
+    def event(self, data: bytes) -> None:
+        """Read the JSON data of one stream event."""
+        self._read(data)
+
+    def _read(self, data: bytes) -> None:
+        try:
+            outer = _decode(data)
+        except msgspec.MsgspecError:
+            return
+        self.began = True
+        if outer.type in _LAST:
+            self.terminal = True
+        parts: tuple[_Inner | None, ...] = (outer, outer.message, outer.response)
+        for part in parts:
+            if part is None:
+                continue
+            error = part.error if not isinstance(part, _Outer) or outer.type in (None, "error") else None
+            if error is not None and bytes(error) != _NULL:
+                self.error = bytes(error)[:500].decode("utf-8", "replace")
+            if part.model:
+                self.model = part.model
+            if part.id and not self.answer_id:
+                self.answer_id = part.id
+            if part.usage is not None:
+                raw = bytes(part.usage)
+                if raw != _NULL:
+                    merging = self._dialect == "messages" and self.usage_raw is not None
+                    self.usage_raw = merge_usage(self.usage_raw, raw) if merging else raw

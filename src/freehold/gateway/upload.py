@@ -1,0 +1,190 @@
+"""Uploads (multipart): streamed through to the upstream as they come, never held whole.
+
+Only the beginning is held, until the `model` field is found; so files larger than memory pass, and an
+upload cannot be tried a second time once its first bytes have left.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from freehold.core.errors import CallError
+from freehold.gateway.access import Admitted, admit
+from freehold.gateway.call import Call
+from freehold.gateway.connection import Request, ServerConnection
+from freehold.gateway.endpoints import Endpoint
+from freehold.gateway.peek import Peek
+from freehold.gateway.prepare import Prepared, client_lines
+from freehold.gateway.targets import Target
+from freehold.gateway.upstream import UpstreamConnection
+
+if TYPE_CHECKING:
+    from freehold.gateway.gateway import Gateway
+
+_MODEL_FIELD = re.compile(
+    rb'\r\ncontent-disposition:[^\r\n]*;\s*name="?model"?\s*(?:\r\n[^\r\n]+)*\r\n\r\n([^\r\n]{1,200})\r\n', re.IGNORECASE
+)
+
+
+def model_field(start: bytes) -> tuple[str, int, int] | None:
+    """The `model` field in the beginning of a multipart body: its value and where it stands."""
+    found = _MODEL_FIELD.search(b"\r\n" + start)
+    if found is None:
+        return None
+    return found[1].decode("utf-8", "replace"), found.start(1) - 2, found.end(1) - 2
+
+
+class UploadCall(Call):
+    """A call whose body comes in pieces."""
+
+    def __init__(self, gateway: Gateway, conn: ServerConnection, request: Request, endpoint: Endpoint) -> None:
+        super().__init__(gateway, conn, request, endpoint)
+        self._commitment = gateway.ledger.commitment(self.id, "request")
+        self._held = bytearray()
+        self._sending: UpstreamConnection | None = None
+        self._waiting: list[bytes] = []
+        self._sent = False
+        self._done = False
+        self._delta = 0
+
+    def start(self) -> None:
+        admitted = admit(self.gateway.access, self.request.lookup)
+        if not isinstance(admitted, Admitted):
+            self.refuse(admitted)
+            return
+        self.key_name = admitted.key_name
+        self.gateway.active.add(self)
+        fault = self.gateway.ledger_fault()
+        if fault is not None:
+            self.refuse(fault)
+
+    def request_commitment(self) -> str:
+        return self._commitment.hexdigest()
+
+    # -- the client's pieces
+
+    def body_piece(self, data: bytes) -> None:
+        if self.settled:
+            return
+        self._commitment.update(data)
+        self.request_bytes += len(data)
+        if self._sent:
+            self._forward(data)
+            return
+        self._held += data
+        found = model_field(bytes(self._held))
+        if found is not None or len(self._held) > self.gateway.limits.upload_head_bytes:
+            self._route(found)
+
+    def body_complete(self) -> None:
+        self._done = True
+        if self.settled:
+            return
+        if not self._sent:
+            self._route(model_field(bytes(self._held)))
+        elif self._is_chunked():
+            self._forward(b"", last=True)
+
+    def _route(self, found: tuple[str, int, int] | None) -> None:
+        self._sent = True
+        if found is None and self.gateway.catalog.default_provider is None:
+            self.refuse(
+                CallError(
+                    kind="invalid_request",
+                    status=400,
+                    param="model",
+                    message="no 'model' field in the beginning of the form: put it before the file",
+                )
+            )
+            return
+        self.seen = Peek(model=found[0] if found is not None else None)
+        if self.choose():
+            self._span = found
+            self.attempt()
+
+    # -- the upstream
+
+    def _send(self, target: Target) -> None:
+        self.target = target
+        if target.anthropic:
+            message = f"{target.deployment.name} takes no uploads: its provider speaks Anthropic messages only"
+            self.refuse(CallError(kind="unsupported", status=501, message=message))
+            return
+        body = bytes(self._held)
+        new = target.deployment.model_id.encode()
+        if self._span is not None and self._span[0] != target.deployment.model_id and new:
+            _, start, end = self._span
+            self._delta = len(new) - (end - start)
+            body = body[:start] + new + body[end:]
+        self._held = bytearray()
+        self.prepared = Prepared(body=b"", target=self.request.target, dialect="chat")
+        self._begin_try(target)
+        self.gateway.pool.dial(target.origin, self._head(target) + self._framed(body), self)
+
+    def _head(self, target: Target) -> bytes:
+        lookup = self.request.lookup
+        assert self.prepared is not None
+        framing = b"transfer-encoding: chunked"
+        if not self._is_chunked():
+            framing = b"content-length: %d" % (int(lookup[b"content-length"]) + self._delta)
+        return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%bcontent-type: %b\r\n%b\r\n\r\n" % (
+            self.request.method,
+            target.path_of(self.request.target),
+            target.origin.authority,
+            client_lines(self.request.headers, target, self.prepared, self.conn_lines()),
+            target.set_headers,
+            lookup[b"content-type"],
+            framing,
+        )
+
+    def connected(self, connection: UpstreamConnection) -> None:
+        super().connected(connection)
+        self._sending = connection
+        for piece in self._waiting:
+            connection.write(piece)
+        self._waiting = []
+        self.conn.resume_reading()
+
+    def completed(self) -> None:
+        self._sending = None
+        super().completed()
+
+    def failed(self, reason: str) -> None:
+        self._sending = None
+        super().failed(reason)
+
+    def give_up_on(self, *args: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """An upload is never tried again: its bytes are gone."""
+        error = args[1]
+        assert isinstance(error, CallError)
+        if not self.settled:
+            self._tell(error)
+
+    def writable(self, ready: bool) -> None:
+        if ready:
+            self.conn.resume_reading()
+        else:
+            self.conn.pause_reading()
+
+    def _forward(self, data: bytes, *, last: bool = False) -> None:
+        framed = (self._framed(data) if data else b"") + (b"0\r\n\r\n" if last else b"")
+        if self._sending is not None:
+            self._sending.write(framed)
+            return
+        self._waiting.append(framed)
+        if sum(map(len, self._waiting)) > self.gateway.limits.upload_head_bytes:
+            self.conn.pause_reading()
+
+    def _framed(self, data: bytes) -> bytes:
+        if not self._is_chunked():
+            return data
+        end = b"0\r\n\r\n" if self._done else b""
+        return b"%x\r\n%b\r\n" % (len(data), data) + end if data else end
+
+    def _is_chunked(self) -> bool:
+        return b"content-length" not in self.request.lookup
+
+    def drop_upstream(self) -> None:
+        self._sending = None
+        super().drop_upstream()
