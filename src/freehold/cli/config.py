@@ -1,0 +1,105 @@
+"""`freehold config`: checks the configuration file, shows what is in force, prints the schema."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import typer
+import yaml
+from msgspec.structs import replace
+
+from freehold.cli.exits import Exit
+from freehold.cli.options import ConfigOption, JsonOption
+from freehold.cli.output import print_json, say
+from freehold.core.config import Config
+from freehold.core.config_file import LoadedConfig, find_config, load_config, read_config
+from freehold.core.config_schema import config_schema
+from freehold.core.errors import ConfigError
+from freehold.core.keys import normal_hash
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Check and show the configuration.")
+
+
+@app.command()
+def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Read the configuration file and name every problem in it."""
+    file = find_config(config, os.environ, Path.cwd())
+    found, problems = read_config(file, os.environ) if file else (Config(), [])
+    notes = _notes(found) if found else []
+    if as_json:
+        print_json(
+            {
+                "file": str(file) if file else None,
+                "ok": not problems,
+                "problems": [_problem(error) for error in problems],
+                "notes": notes,
+            }
+        )
+    else:
+        for error in problems:
+            say(str(error))
+        for note in notes:
+            say(f"note: {note}")
+        say(_verdict(file, len(problems)))
+    raise typer.Exit(Exit.CONFIG if problems else Exit.OK)
+
+
+@app.command()
+def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Print the settings in force, defaults included, without secrets."""
+    loaded = load_config(config, os.environ, Path.cwd())
+    values = without_secrets(loaded.config)
+    if as_json:
+        print_json({"file": str(loaded.file) if loaded.file else None, "config": values})
+        return
+    typer.echo(f"# {_source(loaded)}")
+    typer.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), nl=False)
+
+
+@app.command()
+def schema(as_json: JsonOption = True) -> None:
+    """Print the JSON schema of the configuration file, for editors."""
+    print_json(config_schema())
+
+
+def without_secrets(config: Config) -> dict[str, Any]:
+    """The settings as plain values; keys as hashes, provider keys and header values hidden."""
+    keys = tuple(normal_hash(key) for key in config.auth.keys)
+    providers = {
+        name: replace(
+            provider,
+            api_key="(hidden)" if provider.api_key else None,
+            headers=dict.fromkeys(provider.headers, "(hidden)"),
+        )
+        for name, provider in config.providers.items()
+    }
+    shown = replace(config, auth=replace(config.auth, keys=keys), providers=providers)
+    return msgspec.to_builtins(msgspec.json.decode(msgspec.json.encode(shown)))
+
+
+def _notes(config: Config) -> list[str]:
+    """What is allowed, but will not work as it stands."""
+    return [
+        f"servers.{name}.model: there is no file {server.model}"
+        for name, server in config.servers.items()
+        if not Path(server.model).is_file()
+    ]
+
+
+def _problem(error: ConfigError) -> dict[str, object]:
+    return {"line": error.line, "key": error.key, "message": error.message, "nearest": error.nearest}
+
+
+def _verdict(file: Path | None, problems: int) -> str:
+    if file is None:
+        return "There is no configuration file: all defaults, and what is found on this machine."
+    if problems:
+        return f"{problems} problem{'s' if problems > 1 else ''} in {file}."
+    return f"{file} is fine."
+
+
+def _source(loaded: LoadedConfig) -> str:
+    return str(loaded.file) if loaded.file else "no configuration file: defaults"

@@ -1,0 +1,91 @@
+"""How commands talk to a running Freehold: plain HTTP to its control API, typed answers."""
+
+from __future__ import annotations
+
+import http.client
+import os
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from freehold.cli.exits import NotRunning
+from freehold.core.errors import FreeholdError
+from freehold.core.progress import RUN_FILE, Running
+
+T = TypeVar("T")
+_TIMEOUT_S = 10.0
+
+
+class _Refusal(msgspec.Struct):
+    message: str = ""
+
+
+class _ErrorBody(msgspec.Struct):
+    error: _Refusal
+
+
+class ControlClient:
+    """Asks one running Freehold. `key` is an API key, when it wants one."""
+
+    def __init__(self, url: str, key: str | None = None) -> None:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise FreeholdError(f"{url!r} is not an address; expected one like http://127.0.0.1:8400")
+        secure = parts.scheme == "https"
+        self._connect = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        self._host = parts.hostname
+        self._port = parts.port
+        self._url = f"{parts.scheme}://{parts.netloc}"
+        self._headers = {"accept": "application/json"}
+        if key:
+            self._headers["authorization"] = f"Bearer {key}"
+
+    def get(self, path: str, answer: type[T]) -> T:
+        """The JSON at `path` as `answer`. Raises NotRunning, or FreeholdError with the server's own words."""
+        connection = self._connect(self._host, self._port, timeout=_TIMEOUT_S)
+        try:
+            connection.request("GET", path, headers=self._headers)
+            response = connection.getresponse()
+            body = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise NotRunning(
+                f"no Freehold answers at {self._url} ({why}); start it with `freehold up`"
+            ) from error
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise FreeholdError(self._refusal(response.status, body))
+        try:
+            return msgspec.json.decode(body, type=answer)
+        except msgspec.MsgspecError as error:
+            raise NotRunning(
+                f"what answers at {self._url} is not this version of Freehold ({error})"
+            ) from error
+
+    def _refusal(self, status: int, body: bytes) -> str:
+        if status == 401:
+            return f"{self._url} wants an API key: set FREEHOLD_KEY"
+        try:
+            said = msgspec.json.decode(body, type=_ErrorBody).error.message
+        except msgspec.MsgspecError:
+            said = "it may not be Freehold"
+        return f"{self._url} answered {status}: {said}"
+
+
+def find_running(home: Path, url: str | None) -> ControlClient:
+    """A client for `url`, or for the Freehold whose state is in `home`. The key comes from $FREEHOLD_KEY."""
+    return ControlClient(url or read_running(home).url, os.environ.get("FREEHOLD_KEY"))
+
+
+def read_running(home: Path) -> Running:
+    """What the running Freehold wrote about itself. Raises NotRunning when there is nothing readable."""
+    try:
+        return msgspec.json.decode((home / RUN_FILE).read_bytes(), type=Running)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise NotRunning(
+            f"Freehold is not running on the state folder {home}; start it with `freehold up`, "
+            "or say where it answers with --url"
+        ) from error

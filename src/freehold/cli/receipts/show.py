@@ -1,0 +1,90 @@
+"""`freehold receipts show`: one receipt, whole."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from freehold.cli.options import HomeOption, JsonOption, chosen_home
+from freehold.cli.output import print_facts, print_json, print_table
+from freehold.cli.wording import clock_time, cost, duration
+from freehold.receipts.entries import Receipt
+from freehold.receipts.query import find
+from freehold.web.control import ReceiptView
+
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The receipt's id, or how it begins.")]
+
+
+def show(receipt_id: IdArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show one receipt: who asked, who answered, every attempt, usage, cost and commitments."""
+    index, receipt = find(chosen_home(home), receipt_id)
+    if as_json:
+        print_json(ReceiptView(index=index, receipt=receipt))
+        return
+    print_facts([(name, value) for name, value in _facts(index, receipt) if value not in ("", None)])
+    if receipt.attempts:
+        print()
+        print_table(
+            [">ATTEMPT", "DEPLOYMENT", ">STATUS", ">BEGAN", ">FIRST BYTE", ">TOOK", "ERROR"],
+            [
+                (
+                    number,
+                    attempt.deployment,
+                    attempt.status or "none",
+                    duration(attempt.start_us),
+                    duration(attempt.first_byte_us) if attempt.first_byte_us else "-",
+                    duration(attempt.total_us),
+                    attempt.error,
+                )
+                for number, attempt in enumerate(receipt.attempts, start=1)
+            ],
+        )
+
+
+def _facts(index: int, receipt: Receipt) -> list[tuple[str, object]]:
+    return [
+        ("receipt", receipt.id),
+        ("place in log", index),
+        ("time", clock_time(receipt.started_ms)),
+        ("outcome", receipt.outcome),
+        ("error", receipt.error),
+        ("asked for", receipt.model_asked),
+        ("answered by", " ".join(filter(None, [receipt.model, f"({receipt.deployment})"]))),
+        ("why there", receipt.route),
+        ("endpoint", f"{receipt.endpoint} ({'stream' if receipt.stream else 'whole'})"),
+        ("dialects", _dialects(receipt)),
+        ("lost", ", ".join(receipt.losses)),
+        ("status", receipt.status),
+        ("took", _times(receipt)),
+        ("tokens", _tokens(receipt)),
+        ("cost", cost(receipt.cost_nanos, receipt.cost_state, with_state=True)),
+        ("project", receipt.project),
+        ("agent", receipt.agent),
+        ("session", receipt.session),
+        ("task", receipt.task),
+        ("key", receipt.via_key),
+        ("bytes", f"{receipt.request_bytes:,} in, {receipt.response_bytes:,} out"),
+        ("upstream id", receipt.upstream_request_id),
+        ("request", receipt.request_commitment and f"commitment {receipt.request_commitment}"),
+        ("answer", receipt.response_commitment and f"commitment {receipt.response_commitment}"),
+        ("prices", receipt.price_snapshot and f"snapshot {receipt.price_snapshot}"),
+    ]
+
+
+def _dialects(receipt: Receipt) -> str:
+    if receipt.upstream_dialect in ("", receipt.client_dialect):
+        return receipt.client_dialect
+    return f"{receipt.client_dialect}, translated to {receipt.upstream_dialect}"
+
+
+def _times(receipt: Receipt) -> str:
+    first = f", first byte after {duration(receipt.first_byte_us)}" if receipt.first_byte_us else ""
+    return duration(receipt.total_us) + first
+
+
+def _tokens(receipt: Receipt) -> str:
+    usage = receipt.usage
+    cached = f" ({usage.cache_read:,} from cache)" if usage.cache_read else ""
+    reasoning = f" ({usage.reasoning:,} reasoning)" if usage.reasoning else ""
+    return f"{usage.input_total:,} in{cached}, {usage.output_total:,} out{reasoning}; {receipt.usage_state}"
