@@ -1,6 +1,7 @@
 # The two commands of the README are `make up` and `make test`; each makes its own environment first.
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format bench compat foreign lock clean
+.PHONY: help up test lint format bench compat foreign lock clean \
+  lint-style lint-format lint-sizes lint-arrows lint-types
 
 RUN := .venv/.made-for-running
 DEV := .venv/.made-for-development
@@ -19,11 +20,21 @@ test: $(DEV) ## all tests except those marked foreign (options: make test ARGS="
 foreign: $(DEV) ## verify a log of ours with verifiers that we did not write
 	@$(BIN)/python -m pytest -m foreign $(ARGS)
 
-lint: $(DEV) ## style, types, arrows, sizes
+lint: lint-style lint-format lint-sizes lint-arrows lint-types ## all of style, format, sizes, arrows, types
+
+lint-style: $(DEV)
 	@$(BIN)/ruff check $(TREES)
+
+lint-format: $(DEV)
 	@$(BIN)/ruff format --check $(TREES)
+
+lint-sizes: $(DEV)
 	@$(BIN)/python gates/sizes.py
-	@$(BIN)/lint-imports --no-cache
+
+lint-arrows: $(DEV)
+	@$(BIN)/lint-imports --no-cache --no-logo
+
+lint-types: $(DEV)
 	@$(BIN)/pyright
 
 format: $(DEV) ## let ruff rewrite what it can
