@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Sequence
 
 import msgspec
 
 from freehold.core.servers import ServerState as S
+
+_ERROR = re.compile(r"^[\d.]+ E |error|failed|cannot|could ?n.t|assert|abort|out of memory", re.IGNORECASE)
+_STAMP = re.compile(r"^[\d.]+ [A-Z] ")
 
 MOVES: dict[S, frozenset[S]] = {
     S.STOPPED: frozenset({S.STARTING}),
@@ -45,7 +49,7 @@ class RestartPolicy(msgspec.Struct, frozen=True, kw_only=True):
     tries: int = 5
     """Deaths in a row after which it is given up."""
     tries_unready: int = 2
-    """The same when it ended by itself before it was ever ready: a bad model or flag does not get better."""
+    """The same when it ended by itself or hung before it was ready: a bad model or flag gets no better."""
     first_delay_s: float = 0.25
     factor: float = 2.0
     longest_delay_s: float = 30.0
@@ -62,6 +66,8 @@ class Death(msgspec.Struct, frozen=True, kw_only=True):
     ready_s: float = 0.0
     """How long it had been ready."""
     last_lines: tuple[str, ...] = ()
+    hung_s: float | None = None
+    """When we ended it because it was not ready: after how long."""
 
 
 class Retry(msgspec.Struct, frozen=True):
@@ -84,14 +90,14 @@ def recent(deaths: Sequence[Death], policy: RestartPolicy) -> tuple[Death, ...]:
 def after_death(deaths: Sequence[Death], policy: RestartPolicy) -> Retry | GiveUp:
     """What to do now that the last of `deaths` has happened.
 
-    1. it ended by itself, never having been ready, `tries_unready` times in a row: give up
+    1. it ended by itself, or hung, before it was ever ready, `tries_unready` times in a row: give up
     2. `tries` deaths in a row: give up
     3. otherwise: wait, twice as long each time, and start again
     """
     counted = recent(deaths, policy)
     refusals = 0
     for death in reversed(counted):
-        if death.was_ready or death.exit_code < 0:
+        if death.was_ready or (death.exit_code < 0 and death.hung_s is None):
             break
         refusals += 1
     reason = describe(counted[-1])
@@ -106,9 +112,19 @@ def after_death(deaths: Sequence[Death], policy: RestartPolicy) -> Retry | GiveU
 def describe(death: Death) -> str:
     """One sentence for a person: how it ended, when, and its last words."""
     when = "after it was ready" if death.was_ready else "before it was ready"
-    words = "; ".join(line.strip() for line in death.last_lines[-3:])
-    said = f" Its last words: {words}" if words else " It said nothing."
+    words = "; ".join(telling_lines(death.last_lines))
+    said = f" Its last words: {words.rstrip('.')}." if words else " It said nothing."
+    if death.hung_s is not None:
+        return f"Not ready after {death.hung_s:g} s, so Freehold ended it.{said}"
     return f"Ended with {exit_words(death.exit_code)} {when}.{said}"
+
+
+def telling_lines(lines: Sequence[str], most: int = 2) -> list[str]:
+    """The lines that say what went wrong: the first with an error in them (later ones tend to repeat it
+    from further away), else the last ones. Engines' time stamps and levels are taken off."""
+    errors = [line for line in lines if _ERROR.search(line)]
+    chosen = errors[:most] if errors else lines[-most:]
+    return [_STAMP.sub("", line).strip() for line in chosen]
 
 
 def exit_words(code: int) -> str:

@@ -24,9 +24,9 @@ class ServerPool:
         async with ServerPool(specs, engines, settings) as pool:
             pool.ensure_started("local")
 
-    `engines` maps an engine's name to its adapter. `on_change` is called on the loop at every change of
-    a state, after it; it must not raise. Raises `ConfigError` for an engine that nobody brought and for
-    a name used twice.
+    `engines` maps an engine's name to its adapter. `on_change` is called on the loop after every change
+    of a view (its state, or its process); it must not raise. Raises `ConfigError` for an engine that
+    nobody brought and for a name used twice.
     """
 
     def __init__(

@@ -84,7 +84,7 @@ class EngineProcess:
             self._signal_group(signal.SIGKILL)
             return await asyncio.wait_for(self.wait(), _KILL_WAIT_S)
 
-    def last_lines(self, count: int = 5) -> tuple[str, ...]:
+    def last_lines(self, count: int = 40) -> tuple[str, ...]:
         """The last lines with something in them that the process wrote since it started."""
         try:
             with self._log.open("rb") as log:

@@ -134,6 +134,7 @@ class ManagedServer:
         exited = asyncio.ensure_future(process.wait())
         try:
             self._update(pid=process.pid, base_url=f"http://127.0.0.1:{port}", detail=launch.program)
+            self._on_change(self.view)
             ready_at_s = await self._until_ready(launch, port, exited)
             if ready_at_s is None and not exited.done():
                 return await self._end_hung(process)
@@ -152,19 +153,27 @@ class ManagedServer:
         """When it became ready (monotonic seconds); None when it ended before or took too long."""
         began_s = self._clock.monotonic_s()
         pause_s = _FIRST_PROBE_S
-        while not exited.done():
-            match await probe(port, launch.health_path):
-                case Health.READY if not exited.done():
-                    return self._became_ready(began_s)
-                case Health.LOADING if self.view.state is ServerState.STARTING:
-                    self._move(ServerState.LOADING, "loading the model")
-                case _:
-                    pass
-            if self._clock.monotonic_s() - began_s > self._settings.load_within_s:
+        while self._clock.monotonic_s() - began_s < self._settings.load_within_s:
+            health = await self._ask(port, launch.health_path, exited)
+            if exited.done():
                 return None
+            if health is Health.READY:
+                return self._became_ready(began_s)
+            if health is Health.LOADING and self.view.state is ServerState.STARTING:
+                self._move(ServerState.LOADING, "loading the model")
             await asyncio.wait({exited}, timeout=pause_s)
             pause_s = min(pause_s * 1.5, _SLOWEST_PROBE_S)
         return None
+
+    @staticmethod
+    async def _ask(port: int, path: str, exited: asyncio.Future[int]) -> Health:
+        """One probe, given up at once when the process ends: a stranger on its port may keep us waiting."""
+        probing = asyncio.create_task(probe(port, path))
+        try:
+            await asyncio.wait({exited, probing}, return_when=asyncio.FIRST_COMPLETED)
+            return probing.result() if probing.done() else Health.SILENT
+        finally:
+            probing.cancel()
 
     def _became_ready(self, began_s: float) -> float:
         now_s = self._clock.monotonic_s()
@@ -175,9 +184,13 @@ class ManagedServer:
         return now_s
 
     async def _end_hung(self, process: EngineProcess) -> lifecycle.Death:
-        code = await self._stop(process)
-        note = f"not ready after {self._settings.load_within_s:g} s, so Freehold ended it"
-        return lifecycle.Death(exit_code=code, was_ready=False, last_lines=(*process.last_lines(2), note))
+        code = await process.stop(self._settings.stop_within_s)
+        return lifecycle.Death(
+            exit_code=code,
+            was_ready=False,
+            last_lines=process.last_lines(),
+            hung_s=self._settings.load_within_s,
+        )
 
     async def _stop(self, process: EngineProcess) -> int:
         if ServerState.STOPPING in lifecycle.MOVES[self.view.state]:

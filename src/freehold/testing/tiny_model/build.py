@@ -88,4 +88,4 @@ def _write_tensors(writer: gguf.GGUFWriter, vocab: tokens.Vocabulary) -> None:
 if __name__ == "__main__":
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else model_path()
     write(target)
-    print(f"{target}: {target.stat().st_size:,} bytes")  # noqa: T201
+    print(f"{target}: {target.stat().st_size:,} bytes")

@@ -60,13 +60,13 @@ def texts() -> dict[str, str]:
     """Every text by its name; a name that is a keyword without `@@` is said for that keyword."""
     said = {
         CALL_ENDS: "\n</tool_call>",
-        DEFAULT: "This is freehold-tiny, the test model that is built into Freehold: it recites fixed sentences "
-        "and understands nothing. Your request reached a real llama.cpp engine on this machine, and a receipt "
-        "was kept. For real answers put a GGUF file under ~/models or set a provider's API key, "
-        "then start Freehold again.",
+        DEFAULT: "This is freehold-tiny, the test model that is built into Freehold: it recites "
+        "fixed sentences and understands nothing. Your request reached a real llama.cpp engine on this "
+        "machine, and a receipt was kept. For real answers put a GGUF file under ~/models or set a "
+        "provider's API key, then start Freehold again.",
         "json": '{"ok": true, "items": [1, 2, 3], "note": "recited by a test model"}',
-        "think": "<think>\nThe user wants to see some reasoning, so I pretend to weigh the matter.\n</think>\n\n"
-        "After careful thought: forty-two.",
+        "think": "<think>\nThe user wants to see some reasoning, so I pretend to weigh the matter.\n"
+        "</think>\n\nAfter careful thought: forty-two.",
         "code": "```python\ndef add(first: int, second: int) -> int:\n    return first + second\n```\n\n"
         "It adds two integers.",
         "unicode": "Grüße aus Zürich, 你好世界, Привет, καλημέρα, 👩\u200d🚀 and 🏳️\u200d🌈.",

@@ -46,7 +46,7 @@ _MESSAGES = """\
 {%- for call in message.tool_calls or [] -%}
 {%- if call.function -%}{%- set call = call.function -%}{%- endif -%}
 {{- '\\n<tool_call>\\n{"name": "' + call.name + '", "arguments": ' -}}
-{%- if call.arguments is string -%}{{- call.arguments -}}{%- else -%}{{- call.arguments | tojson -}}{%- endif -%}
+{{- call.arguments if call.arguments is string else (call.arguments | tojson) -}}
 {{- '}\\n</tool_call>' -}}
 {%- endfor -%}
 {{- '<|im_end|>\\n' -}}
@@ -70,11 +70,13 @@ _PROMPT = """\
 {%- set turn.say = '@any' if tools else '@none' -%}
 {%- for name in @names -%}
 {%- for tool in tools or [] -%}
-{%- if (tool.function or tool).name == name and turn.say == '@any' -%}{%- set turn.say = 'tool:' + name -%}{%- endif -%}
+{%- if (tool.function or tool).name == name and turn.say == '@any' -%}
+{%- set turn.say = 'tool:' + name -%}
+{%- endif -%}
 {%- endfor -%}
 {%- endfor -%}
 {%- endif -%}
-{%- if turn.say -%}{{- '<|say:' + turn.say + '|>' -}}{%- else -%}{{- '<think>\\n\\n</think>\\n\\n' -}}{%- endif -%}
+{{- '<|say:' + turn.say + '|>' if turn.say else '<think>\\n\\n</think>\\n\\n' -}}
 {%- endif -%}
 """
 

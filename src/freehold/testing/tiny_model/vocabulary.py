@@ -7,6 +7,7 @@ every tie is broken by text, so the same words always give the same merges. Noth
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from itertools import pairwise
 
 from freehold.testing.tiny_model import words
 
@@ -68,7 +69,7 @@ class _Learner:
 
     def _count(self, unit: int, sign: int) -> None:
         letters, weight = self.spelling[unit], self.weights[unit]
-        for pair in zip(letters, letters[1:], strict=False):
+        for pair in pairwise(letters):
             self.counts[pair] += sign * weight
             if sign > 0:
                 self.places[pair].add(unit)

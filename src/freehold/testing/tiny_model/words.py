@@ -143,9 +143,10 @@ anthropic openai claude codex llama freehold gateway receipt receipts ledger sup
 """English and coding words, roughly by how often agents' prompts use them."""
 
 PUNCTUATION = """
-. , " ": ", : {" "} "}, }} ": " ": {" "," - -- ( ) ). ), : ; ' ' 's 't 're 've 'll `` `. `, ` ``` / // ./ ../ :// _ __ =
-== != => -> >= <= + += * ** # ## ### #### ? ! & && | || < > </ /> <> [ ] [] [" "] "], {} {"}, }, }}, }}} ": [" (" ") ")
-('  ') "' $ $( ${ % @ @@ ~ ~/ ^ \\ \\n \\n\\n \\" … — – • ... ?" ." ," .", ("", "):": {}
+. , " ": ", : {" "} "}, }} ": " ": {" "," - -- ( ) ). ), : ; ' ' 's 't 're 've 'll `` `. `, ` ``` /
+// ./ ../ :// _ __ = == != => -> >= <= + += * ** # ## ### #### ? ! & && | || < > </ /> <> [ ] [] ["
+"] "], {} {"}, }, }}, }}} ": [" (" ") ") (' ') "' $ $( ${ % @ @@ ~ ~/ ^ \\ \\n \\n\\n \\" … — – •
+... ?" ." ," .", ("", "):": {}
 """
 """Runs of punctuation as JSON, Markdown and code use them."""
 
