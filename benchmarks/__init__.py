@@ -1,1 +1,1 @@
-"""Measurements of Freehold beside its peers: one command each, figures in RESULTS.md. Never imported by it."""
+"""Measurements of Freehold beside its peers: one command each, figures in RESULTS.md."""

@@ -1,11 +1,11 @@
 """The gateway benchmark: Freehold beside nginx, vllm-router, LiteLLM and nothing, interleaved in one run.
 
     python -m benchmarks.gateway                     about 3 minutes; prints, and writes RESULTS.md
-    python -m benchmarks.gateway --full              longer slices, three rounds, a million calls for the memory
+    python -m benchmarks.gateway --full              longer slices, three rounds, memory after 1 M calls
     python -m benchmarks.gateway --only freehold --scenario chat64 --seconds 10      while optimising
     python -m benchmarks.gateway --target http://127.0.0.1:8400 --pid 4242 --model fast
 
-One core for the gateway, the other for load and upstream. Everything ends by itself; traffic is loopback only.
+One core for the gateway, the other for load and upstream. Everything ends by itself; loopback only.
 """
 
 from __future__ import annotations
@@ -13,25 +13,28 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
+
 from benchmarks import report
-from benchmarks.load import SCENARIOS, Loader, Sample, Scenario
+from benchmarks.load import MAX_CALLS, SCENARIOS, Loader, LoadFailed, Scenario, Target
 from benchmarks.machine import Pinned, Usage, free_port, two_cores
 from benchmarks.native import Unusable, compiled
-from benchmarks.targets import LAUNCHERS, MODEL, PEERS, Missing, Target, answers, start
+from benchmarks.report import DIRECT, OURS, SAME_NAME, Run
+from benchmarks.targets import LAUNCHERS, MODEL, PEERS, Missing, Started, answers, start
 
-DIRECT = "direct"
-SAME_NAME = "freehold, same name"
 QUICK_S = {"chat64": 2.0, "chat32": 2.0, "stream64": 1.5, "flood64": 1.5}
+STARTS, SLOW_START_S = 3, 3.0
 MILLION = 1_000_000
+MILLION_S = {"litellm": 30.0}
+"""Where a million calls would take hours."""
 LIMIT_S = 3600
 """The upstream leaves after this time whatever happens."""
 
@@ -52,19 +55,6 @@ class Plan:
         return QUICK_S.get(scenario.name, 1.0) * (2.5 if self.full else 1.0)
 
 
-@dataclass
-class Run:
-    """Everything one run found out. Samples by (target, scenario), one per round."""
-
-    missing: dict[str, str] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    starts_s: dict[str, list[float]] = field(default_factory=dict)
-    idle_mb: dict[str, float] = field(default_factory=dict)
-    worked_mb: dict[str, tuple[float, int]] = field(default_factory=dict)
-    """Memory after so many calls."""
-    samples: dict[tuple[str, str], list[Sample]] = field(default_factory=dict)
-
-
 class Bench:
     """Owns the upstream, the started targets and the folder of one run."""
 
@@ -72,7 +62,7 @@ class Bench:
         self.plan, self.folder, self.exits = plan, folder, exits
         self.gateway_core, load_core = two_cores()
         tools = PEERS / "bin"
-        self.loader = Loader(compiled("load", tools), load_core, folder, plan.realtime)
+        self.loader = Loader(compiled("load", tools), load_core, self.gateway_core, folder, plan.realtime)
         self.upstream = free_port()
         os.sched_setaffinity(0, {load_core})
         upstream = Pinned(
@@ -96,78 +86,71 @@ class Bench:
                 print(f"  {name}: MISSING: {why}", flush=True)
 
     def _start(self, name: str) -> None:
-        repeats = 1 if self.plan.seconds else 3
+        """Several starts, each from nothing, where that is quick; the last one stays."""
+        repeats = 1 if self.plan.seconds else STARTS
         for again in range(repeats):
-            target = start(
+            folder = self.folder / f"{name}-{again}"
+            started = start(
                 name,
                 upstream=self.upstream,
-                folder=self.folder / f"{name}{again}",
+                folder=folder,
                 core=self.gateway_core,
                 realtime=self.plan.realtime,
             )
-            assert target.process and target.usage and target.start_s
-            self.run.starts_s.setdefault(name, []).append(target.start_s)
-            if again == repeats - 1 or target.start_s > 3:
-                break
-            target.process.stop()
-        self.exits.callback(target.process.stop)
-        time.sleep(0.5)
-        self.run.idle_mb[name] = target.usage.rss_mb()
-        self.targets.append(target)
-        if name == "freehold" and not self.plan.seconds:
-            same = Target(SAME_NAME, target.port, MODEL, target.usage, target.ledger)
-            self.targets.append(same)
-        print(f"  {name}: first answer after {target.start_s:.2f} s, {self.run.idle_mb[name]:.0f} MB idle", flush=True)
+            self.run.starts_s.setdefault(name, []).append(started.start_s)
+            if again == repeats - 1 or started.start_s > SLOW_START_S:
+                self.exits.callback(started.process.stop)
+                self._settle(started)
+                return
+            started.process.stop()
 
-    def measure(self, target: Target, scenario: Scenario, *, seconds: float) -> Sample:
-        sample = self.loader.measure(
-            scenario,
-            target.port,
-            target.model,
-            seconds=seconds,
-            usage=target.usage,
-            ledger=target.ledger,
+    def _settle(self, started: Started) -> None:
+        target = started.target
+        assert target.usage
+        time.sleep(0.5)
+        idle_mb = self.run.idle_mb[target.name] = target.usage.rss_mb()
+        self.targets.append(target)
+        if target.name == OURS and not self.plan.seconds:
+            self.targets.append(replace(target, name=SAME_NAME, model=MODEL))
+        print(
+            f"  {target.name}: first answer after {started.start_s:.2f} s, {idle_mb:.0f} MB idle", flush=True
         )
+
+    def measure(self, target: Target, scenario: Scenario, seconds: float, max_calls: int = MAX_CALLS) -> None:
+        """One slice into the run; a target that is gone is noted and left out from then on."""
+        try:
+            sample = self.loader.measure(target, scenario, seconds, max_calls)
+        except (LoadFailed, psutil.NoSuchProcess) as why:
+            self.run.missing[target.name] = f"it stopped answering in {scenario.name}: {why}"
+            self.targets.remove(target)
+            return
         self.run.samples.setdefault((target.name, scenario.name), []).append(sample)
         print(report.sample_line(target.name, scenario.name, sample), flush=True)
-        return sample
 
     def warm(self) -> None:
         for target in self.targets:
             for name in ("chat64", "stream64"):
-                self.loader.run(SCENARIOS[name], target.port, target.model, seconds=0.3)
+                self.loader.run(target, SCENARIOS[name], 0.3)
 
     def rounds(self) -> None:
         """Slices of one scenario stand next to each other in time, so that their ratios share the weather."""
         for n in range(self.plan.rounds):
             print(f"round {n + 1} of {self.plan.rounds}", flush=True)
             for scenario in self.plan.scenarios:
-                for target in self.targets:
-                    self.measure(target, scenario, seconds=self.plan.slice_s(scenario))
+                for target in list(self.targets):
+                    self.measure(target, scenario, self.plan.slice_s(scenario))
 
     def memory(self) -> None:
-        """Resident memory after the rounds, or with `full` after a million calls more (at most 3 minutes)."""
-        for target in self.targets:
+        """Resident memory after the rounds; with `full` after a million calls more, as far as time allows."""
+        million = replace(SCENARIOS["chat64"], name="million")
+        for target in list(self.targets):
             if target.usage is None or target.name == SAME_NAME:
                 continue
-            calls = sum(
-                s.calls for (name, _), all_of in self.run.samples.items() for s in all_of if name == target.name
-            )
             if self.plan.full:
-                limit_s = 180.0 if target.name != "litellm" else 30.0
-                sample = self.loader.measure(
-                    SCENARIOS["chat64"],
-                    target.port,
-                    target.model,
-                    seconds=limit_s,
-                    max_calls=MILLION,
-                    usage=target.usage,
-                    ledger=target.ledger,
-                )
-                self.run.samples.setdefault((target.name, "million"), []).append(sample)
-                print(report.sample_line(target.name, "million", sample), flush=True)
-                calls += sample.calls
-            self.run.worked_mb[target.name] = (target.usage.rss_mb(), calls)
+                self.measure(target, million, MILLION_S.get(target.name, 180.0), MILLION)
+            names = (OURS, SAME_NAME) if target.name == OURS else (target.name,)
+            taken = [s for (name, _), found in self.run.samples.items() if name in names for s in found]
+            self.run.worked_mb[target.name] = (target.usage.rss_mb(), sum(s.calls for s in taken))
 
 
 def _await_upstream(port: int) -> None:
@@ -179,7 +162,7 @@ def _await_upstream(port: int) -> None:
 
 
 @contextlib.contextmanager
-def bench(plan: Plan) -> Iterator[Bench]:
+def bench(plan: Plan) -> Generator[Bench, None, None]:
     with contextlib.ExitStack() as exits:
         folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="freehold-bench-")))
         yield Bench(plan, folder, exits)
@@ -189,8 +172,12 @@ def bench(plan: Plan) -> Iterator[Bench]:
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
-    p = argparse.ArgumentParser(prog="python -m benchmarks.gateway", description=(__doc__ or "").split("\n")[0])
-    p.add_argument("--full", action="store_true", help="longer, three rounds, a million calls (about 15 minutes)")
+    p = argparse.ArgumentParser(
+        prog="python -m benchmarks.gateway", description=(__doc__ or "").split("\n")[0]
+    )
+    p.add_argument(
+        "--full", action="store_true", help="longer, three rounds, a million calls (about 15 minutes)"
+    )
     p.add_argument("--only", help=f"targets, comma separated, of: {DIRECT}, {', '.join(LAUNCHERS)}")
     p.add_argument("--scenario", help=f"scenarios, comma separated, of: {', '.join(SCENARIOS)}")
     p.add_argument("--seconds", type=float, help="of each slice, instead of each scenario's own")
@@ -198,8 +185,9 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--target", help="URL of a gateway that runs already on this machine")
     p.add_argument("--pid", type=int, help="with --target: its process id, for the CPU figures")
     p.add_argument("--model", default=MODEL, help=f"with --target: the model to ask for (default {MODEL})")
-    p.add_argument("--upstream-port", type=int, help=argparse.SUPPRESS)
-    p.add_argument("--realtime", action="store_true", help="real-time priority for all (root; holds both cores)")
+    p.add_argument(
+        "--realtime", action="store_true", help="real-time priority for all (root; holds both cores)"
+    )
     p.add_argument("--no-write", action="store_true", help="leave RESULTS.md as it is")
     return p.parse_args(argv)
 
@@ -243,10 +231,15 @@ def main(argv: list[str] | None = None) -> int:
             b.warm()
             b.rounds()
             b.memory()
-            print(report.text(b.run, minutes=(time.monotonic() - began) / 60))
-            whole = not (o.only or o.scenario or o.seconds or o.target or o.no_write)
-            if whole:
-                report.write(b.run, command=" ".join(["python -m benchmarks.gateway", *(argv or sys.argv[1:])]))
+            if not o.seconds or len(b.targets) > 1:
+                print("\n" + report.text(b.run))
+            minutes = (time.monotonic() - began) / 60
+            print(f"\n{minutes:.1f} minutes.")
+            if not (o.only or o.scenario or o.seconds or o.target or o.no_write):
+                given = sys.argv[1:] if argv is None else argv
+                report.write(
+                    b.run, command=" ".join(["python -m benchmarks.gateway", *given]), minutes=minutes
+                )
     except Unusable as why:
         print(why, file=sys.stderr)
         return 2

@@ -8,21 +8,22 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks.machine import Pinned, Usage
+from benchmarks.machine import Pinned, Usage, busy_s
 
 MAX_CALLS = 10**9
+_PATIENCE_S = 60.0
+"""Longest wait for a gateway's receipts."""
 _SLACK_S = 40.0
 """The load ends by itself earlier (see native/load.c); this only guards against a bug in it."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One kind of load. Times in ms are the upstream's: `delay_ms` before it answers, `pace_ms` between events."""
+    """One kind of load. The upstream waits `delay_ms` before it answers, `pace_ms` between events."""
 
     name: str
     connections: int
@@ -51,11 +52,15 @@ SCENARIOS = {
         Scenario("first1", 1, "stream, 1 connection: time to the first event", events=4, pace_ms=1),
         Scenario("stream64", 64, "50 tokens 5 ms apart, 64 streams", events=50, pace_ms=5),
         Scenario("flood64", 64, "50 tokens without pause, 64 streams: the ceiling", events=50),
-        Scenario("unasked64", 64, "as flood64, the client does not ask for usage", events=50, ask_usage=False),
+        Scenario(
+            "unasked64", 64, "as flood64, the client does not ask for usage", events=50, ask_usage=False
+        ),
     )
 }
 
-_SENTENCE = 'The tool returned "ok";\nread the file at line 42, then explain \u2014 briefly \u2014 what changed. '
+_SENTENCE = (
+    'The tool returned "ok";\nread the file at line 42, then explain \u2014 briefly \u2014 what changed. '
+)
 
 
 def request_bytes(scenario: Scenario, model: str, port: int) -> bytes:
@@ -91,6 +96,18 @@ class Ledger(Protocol):
 
 
 @dataclass(frozen=True)
+class Target:
+    """Whom to ask: something that answers `/v1/chat/completions` on a loopback port."""
+
+    name: str
+    port: int
+    model: str
+    usage: Usage | None = None
+    """What its processes use; None: not looked at."""
+    ledger: Ledger | None = None
+
+
+@dataclass(frozen=True)
 class Sample:
     """One slice of load. Latencies are the client's, in microseconds, the upstream's delay taken off."""
 
@@ -108,6 +125,8 @@ class Sample:
     unstored_1s: int | None = None
     """Receipts not yet stored one second after the load's end; None: keeps none."""
     stored_after_s: float | None = None
+    others: float = 0.0
+    """Share of the gateway's core that other work took during the slice: the noise in this sample."""
 
     @property
     def calls_s(self) -> float:
@@ -126,65 +145,60 @@ class Sample:
         return self.cpu_s * 1e6 / self.events if self.events else 0.0
 
 
+class LoadFailed(Exception):
+    """No sample came back; the text says what the load said, mostly that nobody listens any more."""
+
+
 @dataclass(frozen=True)
 class Loader:
     """Drives slices of load from one core."""
 
     program: Path
     core: int
+    gateway_core: int
     folder: Path
     realtime: bool = False
 
-    def run(
-        self, scenario: Scenario, port: int, model: str, *, seconds: float, max_calls: int = MAX_CALLS
-    ) -> Sample:
-        """One slice, without a look at the gateway's CPU. Raises RuntimeError when the load itself fails."""
-        request = self.folder / f"{scenario.name}-{port}.http"
-        request.write_bytes(request_bytes(scenario, model, port))
+    def run(self, target: Target, scenario: Scenario, seconds: float, max_calls: int = MAX_CALLS) -> Sample:
+        """One slice, without a look at the gateway's CPU and receipts. Raises `LoadFailed`."""
+        request, log = self.folder / "request", self.folder / "load.out"
+        request.write_bytes(request_bytes(scenario, target.model, target.port))
         expect = f"word{scenario.events - 1:03d}" if scenario.events else "every microsecond"
-        argv: Sequence[str | Path] = [
+        kind = "sse" if scenario.events else "json"
+        argv = [
             self.program,
-            str(port),
+            target.port,
             request,
-            str(scenario.connections),
-            f"{seconds:.3f}",
-            str(max_calls),
-            str(scenario.delay_ms),
-            "sse" if scenario.events else "json",
-            expect,
-            str(scenario.sse_events),
+            scenario.connections,
+            seconds,
+            max_calls,
+            scenario.delay_ms,
         ]
-        log = self.folder / "load.out"
-        load = Pinned(argv, self.core, realtime=self.realtime, log=log)
+        argv += [kind, expect, scenario.sse_events]
+        load = Pinned([str(a) for a in argv], self.core, realtime=self.realtime, log=log)
         try:
             load.popen.wait(seconds + _SLACK_S)
         except subprocess.TimeoutExpired:
             load.stop()
         if load.popen.returncode:
-            raise RuntimeError(f"the load ended with {load.popen.returncode}: {load.last_lines()}")
+            raise LoadFailed(f"the load ended with {load.popen.returncode}: {load.last_lines()}")
         return _sample(json.loads(log.read_text()))
 
     def measure(
-        self,
-        scenario: Scenario,
-        port: int,
-        model: str,
-        *,
-        seconds: float,
-        max_calls: int = MAX_CALLS,
-        usage: Usage | None = None,
-        ledger: Ledger | None = None,
+        self, target: Target, scenario: Scenario, seconds: float, max_calls: int = MAX_CALLS
     ) -> Sample:
         """One slice with the gateway's CPU, which includes storing every receipt of the slice."""
-        stored_before = ledger.stored() if ledger else 0
-        cpu_before = usage.cpu_s() if usage else 0.0
-        sample = self.run(scenario, port, model, seconds=seconds, max_calls=max_calls)
-        ended = time.monotonic()
-        more: dict[str, Any] = {}
-        if ledger:
-            more = _await_receipts(ledger, stored_before + sample.calls + sample.errors, ended)
-        cpu_s = usage.cpu_s() - cpu_before if usage else 0.0
-        return Sample(**{**vars(sample), **more, "cpu_s": cpu_s})
+        stored_before = target.ledger.stored() if target.ledger else 0
+        cpu_before = target.usage.cpu_s() if target.usage else 0.0
+        began, busy_before = time.monotonic(), busy_s(self.gateway_core)
+        sample = self.run(target, scenario, seconds, max_calls)
+        if target.ledger:
+            due = stored_before + sample.calls + sample.errors
+            unstored_1s, stored_after_s = _await_receipts(target.ledger, due)
+            sample = replace(sample, unstored_1s=unstored_1s, stored_after_s=stored_after_s)
+        cpu_s = target.usage.cpu_s() - cpu_before if target.usage else 0.0
+        foreign_s = busy_s(self.gateway_core) - busy_before - cpu_s
+        return replace(sample, cpu_s=cpu_s, others=max(0.0, foreign_s / (time.monotonic() - began)))
 
 
 def _sample(told: dict[str, Any]) -> Sample:
@@ -201,14 +215,16 @@ def _sample(told: dict[str, Any]) -> Sample:
     )
 
 
-def _await_receipts(ledger: Ledger, due: int, ended: float, patience_s: float = 60.0) -> dict[str, Any]:
+def _await_receipts(ledger: Ledger, due: int) -> tuple[int | None, float | None]:
+    """(unstored after 1 s, seconds until all were stored or None when that took more than a minute)."""
+    began = time.monotonic()
     unstored_1s: int | None = None
     while True:
-        missing, after_s = max(0, due - ledger.stored()), time.monotonic() - ended
+        missing, after_s = max(0, due - ledger.stored()), time.monotonic() - began
         if unstored_1s is None and (not missing or after_s >= 1):
             unstored_1s = missing
         if not missing:
-            return {"unstored_1s": unstored_1s, "stored_after_s": after_s}
-        if after_s > patience_s:
-            return {"unstored_1s": unstored_1s, "stored_after_s": None}
+            return unstored_1s, after_s
+        if after_s > _PATIENCE_S:
+            return unstored_1s, None
         time.sleep(0.02)

@@ -5,6 +5,7 @@ Knows nothing of gateways or calls. Linux only (CPU affinity, /proc).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -28,7 +29,9 @@ def two_cores() -> tuple[int, int]:
         raise Unusable("The gateway benchmark pins processes to cores and reads /proc: it needs Linux.")
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
-        raise Unusable("The gateway benchmark needs two cores: one for the gateway, one for load and upstream.")
+        raise Unusable(
+            "The gateway benchmark needs two cores: one for the gateway, one for load and upstream."
+        )
     return cores[0], cores[1]
 
 
@@ -38,10 +41,18 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
+def busy_s(core: int) -> float:
+    """Seconds that a core has worked since the machine started, for whomever; steps of 10 ms."""
+    t = psutil.cpu_times(percpu=True)[core]
+    return float(t.user + t.nice + t.system + t.irq + t.softirq)
+
+
 def describe() -> str:
     """CPU, cores, memory, kernel, Python: enough to read the figures, nothing that names the machine."""
     info = Path("/proc/cpuinfo").read_text().splitlines()
-    cpu = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), "unknown CPU")
+    cpu = next(
+        (line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), "unknown CPU"
+    )
     memory_gb = psutil.virtual_memory().total / 2**30
     kernel = ".".join(platform.release().split("-")[0].split(".")[:3])
     return (
@@ -85,10 +96,6 @@ class Pinned:
         )
         if not isinstance(out, int):
             out.close()
-        self.usage = Usage(self.popen.pid)
-
-    def ended(self) -> int | None:
-        return self.popen.poll()
 
     def last_lines(self, count: int = 5) -> str:
         text = self.log.read_text(errors="replace") if self.log and self.log.exists() else ""
@@ -103,10 +110,8 @@ class Pinned:
                     self.popen.wait(wait_s)
                 except subprocess.TimeoutExpired:
                     continue
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.popen.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
 
 class Usage:

@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from benchmarks.load import SCENARIOS, Ledger, request_bytes
+from benchmarks.load import SCENARIOS, Target, request_bytes
 from benchmarks.machine import Pinned, Usage, free_port
 from benchmarks.native import Unusable
 
@@ -40,26 +41,20 @@ class Launch:
 
     argv: list[str]
     model: str = MODEL
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
     ready_s: float = 30.0
     """Longest wait for its first answer."""
     home: Path | None = None
     """Freehold's state folder."""
 
 
-@dataclass
-class Target:
-    """Something that answers on a loopback port. `process` is None for the upstream itself and for `--target`."""
+class Started(NamedTuple):
+    """A target that we started and that answers."""
 
-    name: str
-    port: int
-    model: str
-    usage: Usage | None = None
-    ledger: Ledger | None = None
-    process: Pinned | None = None
-    start_s: float | None = None
+    target: Target
+    process: Pinned
+    start_s: float
     """From the start of the process to its first answered call."""
-    version: str = ""
 
 
 # ---- how each is started ----
@@ -114,9 +109,9 @@ models: {{{ALIAS}: [bench/{MODEL}]}}
 def vllm_router(port: int, upstream: int, folder: Path) -> Launch:
     program = _peer("vllm-router", VLLM_ROUTER)
     return Launch(
-        [str(program), "--host", "127.0.0.1", "--port", str(port), "--prometheus-port", str(free_port())]
-        + ["--worker-urls", f"http://127.0.0.1:{upstream}", "--policy", "round_robin", "--log-level", "error"]
-        + ["--rate-limit-tokens-per-second", "1000000", "--worker-startup-check-interval", "1"],
+        f"{program} --host 127.0.0.1 --port {port} --prometheus-port {free_port()} --log-level error "
+        f"--worker-urls http://127.0.0.1:{upstream} --policy round_robin "
+        "--rate-limit-tokens-per-second 1000000 --worker-startup-check-interval 1".split(),
     )
 
 
@@ -129,9 +124,20 @@ def litellm(port: int, upstream: int, folder: Path) -> Launch:
 litellm_settings: {{set_verbose: false, telemetry: false, request_timeout: 600}}
 """)
     return Launch(
-        [str(program), "--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"],
+        [
+            str(program),
+            "--config",
+            str(config),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--num_workers",
+            "1",
+        ],
         model=ALIAS,
-        env={"LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"} | _NO_KEY,
+        env={"LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+        | _NO_KEY,
         ready_s=120.0,
     )
 
@@ -170,24 +176,30 @@ def _peer(program: str, requirement: str) -> Path:
 # ---- starting, and knowing when it answers ----
 
 
-def start(name: str, *, upstream: int, folder: Path, core: int, realtime: bool = False) -> Target:
-    """The target `name`, started on `core` and answering. Raises `Missing` when it cannot run here,
-    `Unusable` when it starts and then does not answer."""
+def start(name: str, *, upstream: int, folder: Path, core: int, realtime: bool = False) -> Started:
+    """The target `name`, on `core`, with its files in `folder`, once it has answered a call.
+
+    Raises `Missing` when it cannot run here, `Unusable` when it starts and then does not answer.
+    """
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     launch = LAUNCHERS[name](port, upstream, folder)
     began = time.monotonic()
     process = Pinned(launch.argv, core, realtime=realtime, env=launch.env, log=folder / "log")
+    usage = Usage(process.popen.pid)
     while not answers(port, launch.model):
         waited_s = time.monotonic() - began
-        if process.ended() is not None or waited_s > launch.ready_s:
+        ended = process.popen.poll()
+        if ended is not None or waited_s > launch.ready_s:
             process.stop()
-            state = f"ended with {process.ended()}" if waited_s <= launch.ready_s else "did not answer"
-            raise Unusable(f"{name} {state} after {waited_s:.1f} s; its last lines:\n{process.last_lines(12)}")
+            state = "did not answer" if ended is None else f"ended with {ended}"
+            raise Unusable(
+                f"{name} {state} after {waited_s:.1f} s; its last lines:\n{process.last_lines(12)}"
+            )
         time.sleep(0.002)
     start_s = time.monotonic() - began
     ledger = FreeholdLedger(launch.home) if launch.home else None
-    return Target(name, port, launch.model, process.usage, ledger, process, start_s)
+    return Started(Target(name, port, launch.model, usage, ledger), process, start_s)
 
 
 def answers(port: int, model: str) -> bool:
@@ -199,9 +211,7 @@ def answers(port: int, model: str) -> bool:
         connection.request("POST", "/v1/chat/completions", body, dict(pairs))
         reply = connection.getresponse()
         return reply.status == 200 and b"every microsecond" in reply.read()
-    except OSError:
-        return False
-    except http.client.HTTPException:
+    except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
