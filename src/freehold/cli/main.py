@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from freehold.cli.exits import Exit, exit_of
 from freehold.cli.up_options import quick_options
+from freehold.cli.wording import plain
 from freehold.core.errors import FreeholdError
 
 
@@ -46,7 +47,7 @@ def complain(error: FreeholdError, *, as_json: bool) -> None:
         body = {"code": exit_of(error).name.lower(), "exit": int(exit_of(error)), "message": str(error)}
         print(msgspec.json.encode({"error": body}).decode(), file=sys.stderr)
     else:
-        print(f"freehold: {error}", file=sys.stderr)
+        print(f"freehold: {plain(error)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

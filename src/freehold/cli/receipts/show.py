@@ -50,9 +50,9 @@ def _facts(index: int, receipt: Receipt) -> list[tuple[str, object]]:
         ("outcome", receipt.outcome),
         ("error", receipt.error),
         ("asked for", receipt.model_asked),
-        ("answered by", " ".join(filter(None, [receipt.model, f"({receipt.deployment})"]))),
+        ("answered by", _answered_by(receipt)),
         ("why there", receipt.route),
-        ("endpoint", f"{receipt.endpoint} ({'stream' if receipt.stream else 'whole'})"),
+        ("endpoint", f"{receipt.endpoint}{', streamed' if receipt.stream else ''}"),
         ("dialects", _dialects(receipt)),
         ("lost", ", ".join(receipt.losses)),
         ("status", receipt.status),
@@ -70,6 +70,12 @@ def _facts(index: int, receipt: Receipt) -> list[tuple[str, object]]:
         ("answer", receipt.response_commitment and f"commitment {receipt.response_commitment}"),
         ("prices", receipt.price_snapshot and f"snapshot {receipt.price_snapshot}"),
     ]
+
+
+def _answered_by(receipt: Receipt) -> str:
+    if receipt.deployment in ("", receipt.model):
+        return receipt.model
+    return f"{receipt.model} ({receipt.deployment})"
 
 
 def _dialects(receipt: Receipt) -> str:

@@ -1,0 +1,152 @@
+"""The routes of `/api/v1`: each asks the `Control` and answers with what it said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple
+
+import pydantic
+from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi.responses import PlainTextResponse
+
+from freehold.receipts.entries import Outcome
+from freehold.receipts.query import Filter, Grouping
+from freehold.web.answers import ErrorAnswer, Json, described, schemas
+from freehold.web.control import (
+    Control,
+    CostReport,
+    HealthView,
+    ModelView,
+    ReceiptPage,
+    ReceiptView,
+    ServerView,
+    StatusView,
+)
+
+ReceiptId = Annotated[str, Path(description="The receipt's id, or how it begins.", max_length=200)]
+
+
+class ReceiptQuery(pydantic.BaseModel):
+    """Which receipts; what is absent accepts all."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    project: str = ""
+    agent: str = ""
+    session: str = ""
+    task: str = ""
+    model: str = pydantic.Field("", description="The model that answered, or the one that was asked for.")
+    deployment: str = ""
+    provider: str = ""
+    outcome: Outcome | None = None
+    since_ms: int | None = pydantic.Field(None, description="Begun at or after: UTC milliseconds.")
+    until_ms: int | None = pydantic.Field(None, description="Begun before: UTC milliseconds.")
+    before: int | None = pydantic.Field(None, description="The page after: `next_before` of the page before.")
+    limit: int = pydantic.Field(50, ge=1, le=1000)
+
+
+class _Api:
+    """Coroutines answer on the event loop from memory; plain methods read files, in worker threads."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    async def status(self) -> Json:
+        """The running Freehold at a glance."""
+        return Json(self._control.status())
+
+    async def health(self) -> Json:
+        """Whether calls can be served; status 503 when they cannot."""
+        health = self._control.health()
+        return Json(health, status_code=200 if health.ok else 503)
+
+    async def models(self) -> Json:
+        """The names that a client may ask for, and where each runs."""
+        return Json(self._control.models())
+
+    async def servers(self) -> Json:
+        """The model servers that Freehold runs."""
+        return Json(self._control.servers())
+
+    async def server(self, name: str) -> Json:
+        """One model server."""
+        for server in self._control.servers():
+            if server.name == name:
+                return Json(server)
+        raise HTTPException(404, f"there is no server {name!r}")
+
+    def receipts(self, wanted: Annotated[ReceiptQuery, Query()]) -> Json:
+        """The newest receipts that match, newest first."""
+        rows = self._control.receipts(Filter(**wanted.model_dump(exclude_none=True)))
+        full = len(rows) == wanted.limit
+        return Json(ReceiptPage(receipts=rows, next_before=rows[-1].seq if full else None))
+
+    def receipt(self, receipt_id: ReceiptId) -> Json:
+        """One receipt, whole, and its place in the log."""
+        found = self._control.receipt(receipt_id)
+        if found is None:
+            raise HTTPException(404, f"there is no receipt {receipt_id!r}")
+        return Json(found)
+
+    def proof(self, receipt_id: ReceiptId) -> PlainTextResponse:
+        """The proof that the receipt is in the signed log: a C2SP tlog-proof, as text."""
+        proof = self._control.proof(receipt_id)
+        if proof is None:
+            raise HTTPException(404, f"there is no receipt {receipt_id!r}")
+        return PlainTextResponse(proof)
+
+    def costs(
+        self,
+        by: Annotated[Grouping, Query(description="What to sum by.")] = "project",
+        since_ms: Annotated[
+            int | None, Query(description="UTC milliseconds, from the hour it lies in.")
+        ] = None,
+        until_ms: Annotated[
+            int | None, Query(description="UTC milliseconds, through the hour it lies in.")
+        ] = None,
+    ) -> Json:
+        """Calls, tokens and costs per group, from the receipts."""
+        rows = self._control.costs(by, since_ms, until_ms)
+        return Json(CostReport(by=by, since_ms=since_ms, until_ms=until_ms, rows=rows))
+
+
+class _Route(NamedTuple):
+    path: str
+    answer: Callable[..., Any]
+    shape: Any
+    words: str
+
+
+def control_routes(control: Control) -> tuple[APIRouter, dict[str, Any]]:
+    """The routes, and the schemas of what they answer, for the OpenAPI document's components."""
+    api = _Api(control)
+    table = (
+        _Route("/status", api.status, StatusView, "Status"),
+        _Route("/health", api.health, HealthView, "Health, with reasons"),
+        _Route("/models", api.models, list[ModelView], "Models"),
+        _Route("/servers", api.servers, list[ServerView], "Model servers"),
+        _Route("/servers/{name}", api.server, ServerView, "One model server"),
+        _Route("/receipts", api.receipts, ReceiptPage, "Receipts"),
+        _Route("/receipts/{receipt_id}", api.receipt, ReceiptView, "One receipt"),
+        _Route("/costs", api.costs, CostReport, "Costs"),
+    )
+    router = APIRouter(prefix="/api/v1", default_response_class=Json)
+    (*found, error), components = schemas([*(route.shape for route in table), ErrorAnswer])
+    default = described(error, "An error, always in this shape.")
+    for route, schema in zip(table, found, strict=True):
+        router.add_api_route(
+            route.path,
+            route.answer,
+            methods=["GET"],
+            summary=route.words,
+            responses={200: described(schema, route.words), "default": default},
+        )
+    router.add_api_route(
+        "/receipts/{receipt_id}/proof",
+        api.proof,
+        methods=["GET"],
+        summary="Proof of a receipt",
+        response_class=PlainTextResponse,
+        responses={"default": default},
+    )
+    return router, components

@@ -1,0 +1,245 @@
+"""Stories of the control API: what it answers, how it fails, and what its document promises."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from freehold.core.errors import FreeholdError
+from freehold.receipts.entries import Receipt
+from freehold.receipts.query import CostRow, Filter, Grouping, Row
+from freehold.receipts.rows import row
+from freehold.web.api import create_app
+from freehold.web.control import (
+    HealthView,
+    LedgerView,
+    ModelView,
+    PlaceView,
+    ReceiptView,
+    ServerView,
+    StatusView,
+)
+
+RECEIPT = Receipt(id="rcp-1", outcome="ok", started_ms=1_000, model="m", project="site")
+
+
+class FakeControl:
+    """Remembers what it was asked, and in which thread."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.threads: dict[str, int] = {}
+        self.ok = True
+
+    def status(self) -> StatusView:
+        self.threads["status"] = threading.get_ident()
+        return StatusView(
+            version="1",
+            url="http://127.0.0.1:8400",
+            pid=7,
+            started_ms=1,
+            uptime_s=2,
+            home="/home",
+            config_file=None,
+            key_needed=False,
+            discovery="done",
+            models=1,
+            servers=1,
+            servers_ready=1,
+            calls=3,
+            in_flight=0,
+            memory_bytes=50_000_000,
+            ledger=LedgerView(entries=3, signed=3, projected=3),
+        )
+
+    def health(self) -> HealthView:
+        return HealthView(ok=self.ok, problems=() if self.ok else ("the disk is full",))
+
+    def models(self) -> list[ModelView]:
+        place = PlaceView(deployment="<b>tiny", model_id="tiny", server="tiny", state="available")
+        return [ModelView(name="<b>tiny", kind="model", places=(place,), test_only=True)]
+
+    def servers(self) -> list[ServerView]:
+        return [
+            ServerView(name="tiny", engine="llama.cpp", model="/t.gguf", state="ready", context=1, slots=2)
+        ]
+
+    def receipts(self, wanted: Filter) -> list[Row]:
+        self.threads["receipts"] = threading.get_ident()
+        self.asked.append(wanted)
+        rows = [Row(*row(seq, RECEIPT)) for seq in (9, 8, 7)]
+        return rows[: wanted.limit]
+
+    def receipt(self, receipt_id: str) -> ReceiptView | None:
+        if receipt_id == "rcp-":
+            raise FreeholdError("several receipts begin so")
+        return ReceiptView(index=5, receipt=RECEIPT) if receipt_id == "rcp-1" else None
+
+    def proof(self, receipt_id: str) -> str | None:
+        if receipt_id == "rcp-late":
+            raise FreeholdError("not under a signed checkpoint yet")
+        return "c2sp.org/tlog-proof@v1\n" if receipt_id == "rcp-1" else None
+
+    def costs(self, by: Grouping, since_ms: int | None, until_ms: int | None) -> list[CostRow]:
+        self.asked.append((by, since_ms, until_ms))
+        return [CostRow("site", calls=2, cost_nanos={"computed": 5})]
+
+
+@pytest.fixture
+def control() -> FakeControl:
+    return FakeControl()
+
+
+@pytest.fixture
+def client(control: FakeControl) -> Iterator[TestClient]:
+    with TestClient(create_app(control), raise_server_exceptions=False) as client:
+        yield client
+
+
+def test_status_models_and_servers_are_told(client: TestClient) -> None:
+    assert client.get("/api/v1/status").json()["ledger"] == {"entries": 3, "signed": 3, "projected": 3}
+    assert client.get("/api/v1/models").json()[0]["places"][0]["server"] == "tiny"
+    assert client.get("/api/v1/servers").json()[0]["state"] == "ready"
+    assert client.get("/api/v1/servers/tiny").json()["slots"] == 2
+
+
+def test_health_says_why_it_is_not_well(client: TestClient, control: FakeControl) -> None:
+    assert client.get("/api/v1/health").status_code == 200
+    control.ok = False
+    answer = client.get("/api/v1/health")
+    assert (answer.status_code, answer.json()["problems"]) == (503, ["the disk is full"])
+
+
+def test_receipts_are_filtered_and_paged(client: TestClient, control: FakeControl) -> None:
+    page = client.get("/api/v1/receipts?project=site&outcome=ok&since_ms=5&limit=2").json()
+    assert [receipt["seq"] for receipt in page["receipts"]] == [9, 8]
+    assert page["next_before"] == 8
+    assert control.asked == [Filter(project="site", outcome="ok", since_ms=5, limit=2)]
+    assert client.get("/api/v1/receipts?before=8").json()["next_before"] is None
+    assert control.asked[-1].before == 8
+
+
+def test_one_receipt_and_its_proof(client: TestClient) -> None:
+    whole = client.get("/api/v1/receipts/rcp-1").json()
+    assert (whole["index"], whole["receipt"]["project"]) == (5, "site")
+    proof = client.get("/api/v1/receipts/rcp-1/proof")
+    assert proof.headers["content-type"].startswith("text/plain")
+    assert proof.text == "c2sp.org/tlog-proof@v1\n"
+
+
+def test_costs_are_summed_by_what_was_asked(client: TestClient, control: FakeControl) -> None:
+    report = client.get("/api/v1/costs?by=model&since_ms=10").json()
+    assert report["by"] == "model"
+    assert report["rows"][0]["cost_nanos"] == {"computed": 5}
+    assert control.asked == [("model", 10, None)]
+
+
+def test_files_are_read_beside_the_event_loop_and_memory_on_it(
+    client: TestClient, control: FakeControl
+) -> None:
+    client.get("/api/v1/status")
+    client.get("/api/v1/receipts")
+    assert control.threads["status"] != control.threads["receipts"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code", "said"),
+    [
+        ("/api/v1/servers/none", 404, "not_found", "no server 'none'"),
+        ("/api/v1/receipts/none", 404, "not_found", "no receipt 'none'"),
+        ("/api/v1/receipts/none/proof", 404, "not_found", "no receipt"),
+        ("/api/v1/receipts/rcp-late/proof", 409, "not_possible_now", "not under a signed checkpoint yet"),
+        ("/api/v1/receipts/rcp-", 409, "not_possible_now", "several"),
+        ("/api/v1/receipts?limit=0", 400, "invalid_request", "limit"),
+        ("/api/v1/receipts?projct=x", 400, "invalid_request", "projct"),
+        ("/api/v1/receipts?outcome=great", 400, "invalid_request", "outcome"),
+        ("/api/v1/costs?by=weather", 400, "invalid_request", "by"),
+        ("/api/v1/nothing", 404, "not_found", "Not Found"),
+    ],
+)
+def test_every_error_has_one_shape(client: TestClient, path: str, status: int, code: str, said: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert answer.json()["error"]["code"] == code
+    assert said in answer.json()["error"]["message"]
+
+
+def test_a_method_that_is_not_there_and_a_defect_have_that_shape_too(control: FakeControl) -> None:
+    def broken() -> StatusView:
+        raise RuntimeError("secret detail")
+
+    control.status = broken
+    with TestClient(create_app(control), raise_server_exceptions=False) as client:
+        assert client.post("/api/v1/models").json()["error"]["code"] == "method_not_allowed"
+        answer = client.get("/api/v1/status")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
+    assert "secret detail" not in answer.text
+
+
+def test_the_document_describes_every_route_and_every_shape(client: TestClient) -> None:
+    document = client.get("/api/openapi.json").json()
+    assert set(document["paths"]) == {
+        "/api/v1/status",
+        "/api/v1/health",
+        "/api/v1/models",
+        "/api/v1/servers",
+        "/api/v1/servers/{name}",
+        "/api/v1/receipts",
+        "/api/v1/receipts/{receipt_id}",
+        "/api/v1/receipts/{receipt_id}/proof",
+        "/api/v1/costs",
+    }
+    names = document["components"]["schemas"]
+    referred = set(references(document))
+    assert referred <= {f"#/components/schemas/{name}" for name in names}
+    assert "#/components/schemas/StatusView" in referred
+    for methods in document["paths"].values():
+        assert methods["get"]["description"]
+        assert set(methods["get"]["responses"]) == {"200", "default"}
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if "$ref" in node:
+            yield node["$ref"]
+        for part in node.values():
+            yield from references(part)
+    elif isinstance(node, list):
+        for part in node:
+            yield from references(part)
+
+
+class Sources(HTMLParser):
+    """Everything that a page makes a browser fetch or open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.links += [value for name, value in attrs if name in {"href", "src"} and value]
+
+
+@pytest.mark.parametrize("path", ["/", "/api/docs"])
+def test_pages_need_no_script_and_no_other_host(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    sources = Sources()
+    sources.feed(answer.text)
+    assert "script" not in sources.tags
+    assert "b" not in sources.tags, "a model's name was taken for markup"
+    assert all(link.startswith("/") for link in sources.links)
+    assert all(client.get(link).status_code == 200 for link in sources.links)
+
+
+def test_the_docs_page_lists_every_operation(client: TestClient) -> None:
+    page = client.get("/api/docs").text
+    assert all(path in page for path in client.get("/api/openapi.json").json()["paths"])
