@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -21,7 +21,9 @@ _SURE = ("billed", "computed", "free")
 
 @app.command()
 def costs(
-    by: Annotated[Grouping, typer.Option("--by", help="What to sum by.")] = "project",
+    by: Annotated[
+        Grouping, typer.Option("--by", metavar="|".join(get_args(Grouping)), help="What to sum by.")
+    ] = "project",
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="An age (24h, 7d) or a date, UTC.")
     ] = None,

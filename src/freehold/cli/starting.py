@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
@@ -13,7 +14,11 @@ from freehold.cli.up_options import UpOptions
 from freehold.cli.up_report import reporter
 from freehold.core.config_checks import require_usable
 from freehold.core.config_file import LoadedConfig, load_config
+from freehold.core.errors import FreeholdError
 from freehold.core.home import expand_user, home_dir
+
+if TYPE_CHECKING:
+    from freehold.gateway.limits import Limits
 
 
 def start(options: UpOptions) -> int:
@@ -24,12 +29,22 @@ def start(options: UpOptions) -> int:
     from freehold.app import run  # noqa: PLC0415 - a mistake in the file is told before everything is loaded
 
     discover = loaded.config.discover and not options.no_discover
-    if options.limits is None:
-        return run(loaded, home, discover=discover, report=report)
-    from freehold.gateway.limits import Limits  # noqa: PLC0415 - for tests of the limits only
+    status = run(loaded, home, discover=discover, report=report, limits=_limits(options))
+    if not options.json:
+        print("Stopped.")
+    return status
 
-    limits = msgspec.json.decode(options.limits, type=Limits)
-    return run(loaded, home, discover=discover, report=report, limits=limits)
+
+def _limits(options: UpOptions) -> Limits | None:
+    """The bounds that a test asked for; None means the usual ones."""
+    if options.limits is None:
+        return None
+    from freehold.gateway.limits import Limits  # noqa: PLC0415 - the gateway is not loaded before it is needed
+
+    try:
+        return msgspec.json.decode(options.limits, type=Limits)
+    except msgspec.MsgspecError as error:
+        raise FreeholdError(f"--limits: {error}") from error
 
 
 def settings(options: UpOptions) -> LoadedConfig:

@@ -54,7 +54,7 @@ def ready_lines(facts: ReadyFacts, *, colour: bool) -> Iterator[str]:
     yield ""
     yield f"  endpoint  {strong(facts.url + '/v1')}   (Anthropic clients: {facts.url})"
     yield f"  key       {key}"
-    yield f"  config    {facts.config_file or 'no configuration file; offering what was found here'}"
+    yield f"  config    {facts.config_file or 'no configuration file'}"
     yield f"  receipts  {facts.home}"
     yield ""
     yield from _model_lines(facts.models, strong)

@@ -23,7 +23,10 @@ def export(
         typer.Option("--out", "-o", metavar="FILE", help="Write here; its ending chooses the format."),
     ] = None,
     kind: Annotated[
-        Format | None, typer.Option("--format", help="Otherwise the file's ending, or CSV.")
+        Format | None,
+        typer.Option(
+            "--format", metavar="|".join(get_args(Format)), help="Otherwise the file's ending, or CSV."
+        ),
     ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,

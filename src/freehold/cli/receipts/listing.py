@@ -15,7 +15,9 @@ from freehold.receipts.query import Row, count_receipts, list_receipts, open_rea
 
 def list_(
     where: WhereArgument = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many at most.")] = 25,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="N", min=1, max=10_000, help="How many at most.")
+    ] = 25,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
