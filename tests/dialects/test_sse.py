@@ -37,6 +37,11 @@ def test_every_line_end_of_the_grammar_ends_an_event(end: bytes) -> None:
     assert event_name(events[0]) == b"a"
 
 
+def test_mixed_line_ends_end_events_too() -> None:
+    events = EventSplitter().feed(b"data: 1\n\rdata: 2\r\n\rdata: 3\n\r\ndata: 4\r\n\n")
+    assert [event_data(event) for event in events] == [b"1", b"2", b"3", b"4"]
+
+
 def test_an_event_is_given_out_with_its_last_byte_not_with_the_next_event() -> None:
     splitter = EventSplitter()
     assert splitter.feed(b"data: 1\r\n\r") == []

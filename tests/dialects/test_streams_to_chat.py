@@ -73,6 +73,15 @@ def test_input_that_came_whole_with_the_blocks_start_is_told_once() -> None:
     assert deltas(events)[2]["tool_calls"][0]["function"]["arguments"] == '{"a": 1}'
 
 
+def test_input_in_the_blocks_start_is_only_a_stand_in_for_deltas() -> None:
+    start, *pieces = TOOL
+    events = translated("chat", "messages", message([{**start, "input": {"a": 0}}, *pieces], stop="tool_use"))
+    told = [
+        delta["tool_calls"][0]["function"]["arguments"] for delta in deltas(events) if "tool_calls" in delta
+    ]
+    assert "".join(told) == '{"a":1}'
+
+
 def test_usage_is_sent_only_when_asked_for() -> None:
     silent = translated("chat", "messages", message(TEXT))
     assert all("usage" not in event for _, event in silent)

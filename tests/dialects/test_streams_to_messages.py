@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from freehold.core.errors import CallError
 from freehold.core.usage import Usage
 from freehold.dialects.context import ToolOrigin
@@ -203,6 +205,13 @@ def test_what_is_no_json_ends_honestly() -> None:
     assert "cannot be read" in events[-1][1]["error"]["message"]
 
 
+@pytest.mark.parametrize("reason", ["error", "abort"])
+def test_an_answer_that_the_engine_dropped_is_not_told_as_complete(reason: str) -> None:
+    events = translated("messages", "chat", chat(said(content="a"), said(reason)))
+    check_messages(events)
+    assert reason in events[-1][1]["error"]["message"]
+
+
 def test_a_refusal_is_text_with_its_stop_reason() -> None:
     events = translated("messages", "chat", chat(said(refusal="No."), said("stop")))
     check_messages(events)
@@ -282,6 +291,16 @@ def test_responses_reasoning_call_and_usage_become_blocks() -> None:
     assert blocks(events) == [("thinking", "one\n\ntwo"), ("tool_use", '{"a":1}')]
     assert events[-2][1]["delta"]["stop_reason"] == "tool_use"
     assert events[-2][1]["usage"]["input_tokens"] == 9
+
+
+def test_a_summary_beside_the_full_reasoning_is_not_a_second_thought() -> None:
+    both = item_events(
+        0,
+        {"id": "rs_1", "type": "reasoning", "summary": []},
+        {"type": "response.reasoning_text.delta", "content_index": 0, "delta": "long"},
+        {"type": "response.reasoning_summary_text.delta", "summary_index": 0, "delta": "short"},
+    )
+    assert blocks(translated("messages", "responses", responses(*both))) == [("thinking", "long")]
 
 
 def test_encrypted_reasoning_travels_as_the_blocks_signature() -> None:

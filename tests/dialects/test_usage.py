@@ -108,6 +108,16 @@ HABITS: list[tuple[str, dict[str, Any], Usage]] = [
         Usage(fresh_in=10, visible_out=2, reasoning=100),
     ),
     (
+        "the total tells reasoning beside a longer completion",
+        {
+            "prompt_tokens": 10,
+            "completion_tokens": 200,
+            "total_tokens": 310,
+            "completion_tokens_details": {"reasoning_tokens": 100},
+        },
+        Usage(fresh_in=10, visible_out=200, reasoning=100),
+    ),
+    (
         "Gemini's compatible endpoint counts thoughts in the total only",
         {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 92},
         Usage(fresh_in=10, visible_out=2, reasoning=80),

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from freehold.core.errors import CallError
 from freehold.dialects.errors import parse_error
 from freehold.dialects.finish import finish_from
 from freehold.dialects.streams.writer import Writer, json_bytes
@@ -60,6 +61,10 @@ class _Chunk(msgspec.Struct):
     object: str | None = None
 
 
+_BROKEN = {"error", "abort"}
+"""Finish reasons that are no end of an answer: OpenRouter's for a provider that failed, vLLM's and
+SGLang's for a request that the engine dropped."""
+
 _decode = msgspec.json.Decoder(_Chunk).decode
 
 
@@ -97,7 +102,7 @@ class ChatReader:
             self._writer.fail(parse_error(0, data))
             return
         self._writer.begin()
-        if chunk.usage != _NULL:
+        if bytes(chunk.usage) not in _FALSY:
             self.usage_raw = bytes(chunk.usage)
             self._ended = self._ended or not chunk.choices
         for choice in chunk.choices or ():
@@ -184,6 +189,10 @@ class ChatReader:
     def _close(self) -> None:
         if any(tool.index < 0 and tool.waiting for tool in self._tools.values()):
             self._writer.lose("tool_call.name")
+        if self._reason in _BROKEN:
+            message = f"The upstream ended its answer with the finish reason {self._reason!r}."
+            self._writer.fail(CallError(kind="upstream", status=502, message=message, source="upstream"))
+            return
         usage = None if self.usage_raw is None else usage_of("chat", self.usage_raw)
         self._writer.close(finish_from("chat", self._reason), None, usage)
 
