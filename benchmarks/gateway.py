@@ -107,7 +107,7 @@ class Bench:
     def _settle(self, started: Started) -> None:
         target = started.target
         assert target.usage
-        time.sleep(0.5)
+        target.usage.await_quiet()
         idle_mb = self.run.idle_mb[target.name] = target.usage.rss_mb()
         self.targets.append(target)
         if target.name == OURS and not self.plan.seconds:

@@ -12,6 +12,7 @@ import platform
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -133,6 +134,16 @@ class Usage:
                 continue
             total += t.user + t.system + t.children_user + t.children_system
         return total
+
+    def await_quiet(self, patience_s: float = 5.0) -> None:
+        """Returns once the tree works less than 4 % of a core: what a start leaves to do is done."""
+        until, before = time.monotonic() + patience_s, self.cpu_s()
+        while time.monotonic() < until:
+            time.sleep(0.5)
+            now = self.cpu_s()
+            if now - before <= 0.02:
+                return
+            before = now
 
     def rss_mb(self) -> float:
         """Resident memory of the tree in MB (10**6); pages shared in it count once per process."""

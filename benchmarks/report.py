@@ -66,7 +66,7 @@ class Run:
         found: list[float] = []
         for i, (a, b) in enumerate(zip(ours, theirs, strict=False)):
             base = figure(bare[i]) if added else 0.0
-            if figure(b) - base > 0:
+            if a.calls and b.calls and figure(b) > base:
                 found.append((figure(a) - base) / (figure(b) - base))
         return median(found) if found else None
 

@@ -107,7 +107,7 @@ models: {{{ALIAS}: [bench/{MODEL}]}}
 
 
 def vllm_router(port: int, upstream: int, folder: Path) -> Launch:
-    program = _peer("vllm-router", VLLM_ROUTER)
+    program = peer_program("vllm-router", VLLM_ROUTER)
     return Launch(
         f"{program} --host 127.0.0.1 --port {port} --prometheus-port {free_port()} --log-level error "
         f"--worker-urls http://127.0.0.1:{upstream} --policy round_robin "
@@ -116,7 +116,7 @@ def vllm_router(port: int, upstream: int, folder: Path) -> Launch:
 
 
 def litellm(port: int, upstream: int, folder: Path) -> Launch:
-    program = _peer("litellm", LITELLM)
+    program = peer_program("litellm", LITELLM)
     config = folder / "litellm.yaml"
     config.write_text(f"""model_list:
   - model_name: {ALIAS}
@@ -150,7 +150,7 @@ LAUNCHERS: dict[str, Callable[[int, int, Path], Launch]] = {
 }
 
 
-def _peer(program: str, requirement: str) -> Path:
+def peer_program(program: str, requirement: str) -> Path:
     """The program of a package from the index, in an environment of its own; made when missing."""
     home = PEERS / program
     made, path = home / f".{requirement.replace('[', '-').replace(']', '')}", home / "bin" / program
