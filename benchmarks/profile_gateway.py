@@ -1,6 +1,6 @@
 """Where a gateway's microseconds go: py-spy samples Freehold while the benchmark's load runs.
 
-    python -m benchmarks.profile_gateway --scenario chat64 --seconds 10 [--native]
+    python -m benchmarks.profile_gateway --scenario chat64 --seconds 10 [--lines] [--native]
 
 Prints the functions by own time and by time with callees, and leaves the folded stacks in .bench/ for a flame
 graph. py-spy lives in an environment of its own and needs the right to trace (root, or ptrace_scope 0). The
@@ -23,10 +23,12 @@ from benchmarks.report import OURS
 from benchmarks.targets import PEERS, Missing, peer_program
 
 PY_SPY = "py-spy==0.4.3"
+_WAITS = ("_worker (concurrent/", "Condition.wait (", "Event.wait (")
+"""Python functions that only wait at the end of a stack: py-spy takes some of them for work."""
 _PLACE = re.compile(r"\(.*/(site-packages|src|python3\.\d+)/")
 
 
-def profile(scenario: str, seconds: float, native: bool, rate: int) -> Path:
+def profile(scenario: str, seconds: float, extra: list[str]) -> Path:
     """Runs one scenario against Freehold and samples it; returns the file of folded stacks."""
     folded = PEERS / f"profile-{scenario}.folded"
     program = peer_program("py-spy", PY_SPY)
@@ -38,19 +40,10 @@ def profile(scenario: str, seconds: float, native: bool, rate: int) -> Path:
         b.warm()
         target = b.targets[0]
         assert target.usage
-        argv = [
-            str(program),
-            "record",
-            "--pid",
-            str(target.usage.root.pid),
-            "--format",
-            "raw",
-            "--rate",
-            str(rate),
-        ]
+        argv = [str(program), "record", "--pid", str(target.usage.root.pid), "--format", "raw", *extra]
         argv += ["--duration", str(max(1, int(seconds))), "--output", str(folded)]
         log = b.folder / "py-spy.log"
-        spy = Pinned(argv + ["--native"] * native, b.loader.core, log=log)
+        spy = Pinned(argv, b.loader.core, log=log)
         b.rounds()
         if spy.popen.wait(60):
             raise Unusable(f"py-spy could not sample Freehold:\n{spy.last_lines(8)}")
@@ -64,6 +57,9 @@ def shares(folded: str) -> tuple[int, Counter[str], Counter[str]]:
     for line in folded.splitlines():
         stack, _, count = line.rpartition(" ")
         frames = [_PLACE.sub("(", frame) for frame in stack.split(";")]
+        last_python = next((f for f in reversed(frames) if ".py" in f), "")
+        if last_python.startswith(_WAITS):
+            continue
         own[frames[-1]] += int(count)
         for frame in set(frames):
             whole[frame] += int(count)
@@ -76,10 +72,12 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("--seconds", type=float, default=10)
     p.add_argument("--rate", type=int, default=250, help="samples per second")
     p.add_argument("--native", action="store_true", help="frames of C extensions too (slower)")
+    p.add_argument("--lines", action="store_true", help="by line, not by function")
     p.add_argument("--top", type=int, default=30)
     o = p.parse_args(argv)
     try:
-        folded = profile(o.scenario, o.seconds, o.native, o.rate)
+        extra = ["--rate", str(o.rate), *["--native"] * o.native, *["--function"] * (not o.lines)]
+        folded = profile(o.scenario, o.seconds, extra)
     except (Unusable, Missing) as why:
         print(why, file=sys.stderr)
         return 2
