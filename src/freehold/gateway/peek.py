@@ -19,7 +19,8 @@ class Peek(msgspec.Struct):
 
     model: str | None = None
     stream: object = None
-    stream_options: msgspec.Raw | msgspec.UnsetType | None = msgspec.UNSET
+    stream_options: msgspec.Raw = msgspec.Raw()
+    """Its JSON; empty when absent."""
 
     @property
     def streamed(self) -> bool:
@@ -39,10 +40,8 @@ class _StreamOptions(msgspec.Struct):
     include_usage: object = None
 
 
-def wants_usage(options: msgspec.Raw | msgspec.UnsetType | None) -> bool:
+def wants_usage(options: msgspec.Raw) -> bool:
     """Whether the client itself asked for usage in its chat stream."""
-    if options is None or options is msgspec.UNSET:
-        return False
     try:
         return msgspec.json.decode(bytes(options), type=_StreamOptions).include_usage is True
     except msgspec.MsgspecError:
@@ -59,13 +58,14 @@ def replace_model(body: bytes, new: str) -> bytes:
     return _replace_top_level(body, b'"model"', value)
 
 
-def ask_for_usage(body: bytes, options: msgspec.Raw | msgspec.UnsetType | None) -> bytes:
+def ask_for_usage(body: bytes, options: msgspec.Raw) -> bytes:
     """The same body with `stream_options.include_usage` true."""
-    if options is msgspec.UNSET:
+    stated = bytes(options)
+    if not stated:
         start = body.index(b"{") + 1
         return body[:start] + b'"stream_options":{"include_usage":true},' + body[start:]
     try:
-        merged = msgspec.json.decode(bytes(options), type=dict[str, object]) if options is not None else {}
+        merged = msgspec.json.decode(stated, type=dict[str, object] | None) or {}
     except msgspec.MsgspecError:
         return body  # the upstream will say what is wrong with it
     merged["include_usage"] = True

@@ -400,7 +400,7 @@ Inside JSON strings quotes are escaped, so text cannot look like a key."""
 
 class _Choices(msgspec.Struct):
     choices: list[msgspec.Raw] = []
-    usage: msgspec.Raw | None = None
+    usage: msgspec.Raw = msgspec.Raw()
 
 
 def _is_usage_only(data: bytes) -> bool:
@@ -408,7 +408,7 @@ def _is_usage_only(data: bytes) -> bool:
         found = msgspec.json.decode(data, type=_Choices)
     except msgspec.MsgspecError:
         return False
-    return not found.choices and found.usage is not None and bytes(found.usage) != b"null"
+    return not found.choices and bytes(found.usage) not in (b"", b"null")
 
 
 def _request_id(headers: list[Header]) -> str:

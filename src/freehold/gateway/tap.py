@@ -12,10 +12,10 @@ from freehold.dialects.usage import merge_usage
 
 
 class _Inner(msgspec.Struct):
-    usage: msgspec.Raw | None = None
+    usage: msgspec.Raw = msgspec.Raw()
     model: str | None = None
     id: str | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = msgspec.Raw()
 
 
 class _Outer(_Inner):
@@ -27,7 +27,8 @@ class _Outer(_Inner):
 
 
 _decode = msgspec.json.Decoder(_Outer).decode
-_NULL = b"null"
+_NOTHING = (b"", b"null")
+"""Raw fields that are absent or null."""
 _LAST = frozenset(
     ("message_stop", "response.completed", "response.incomplete", "response.failed", "response.cancelled", "error")
 )
@@ -72,15 +73,14 @@ class Tap:
         for part in parts:
             if part is None:
                 continue
-            error = part.error if not isinstance(part, _Outer) or outer.type in (None, "error") else None
-            if error is not None and bytes(error) != _NULL:
-                self.error = bytes(error)[:500].decode("utf-8", "replace")
+            error = bytes(part.error)
+            if error not in _NOTHING:
+                self.error = error[:500].decode("utf-8", "replace")
             if part.model:
                 self.model = part.model
             if part.id and not self.answer_id:
                 self.answer_id = part.id
-            if part.usage is not None:
-                raw = bytes(part.usage)
-                if raw != _NULL:
-                    merging = self._dialect == "messages" and self.usage_raw is not None
-                    self.usage_raw = merge_usage(self.usage_raw, raw) if merging else raw
+            raw = bytes(part.usage)
+            if raw not in _NOTHING:
+                merging = self._dialect == "messages" and self.usage_raw is not None
+                self.usage_raw = merge_usage(self.usage_raw, raw) if merging else raw
