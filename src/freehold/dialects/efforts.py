@@ -51,7 +51,7 @@ def effort_of(budget_tokens: int) -> Effort:
 
 def takes_effort(model: str) -> bool:
     """Whether an OpenAI-like model is known to accept an effort; others may answer 400 to one."""
-    return bool(_EFFORT_MODELS.search(model))
+    return bool(_EFFORT_MODELS.search(model)) and "-chat" not in model  # gpt-5-chat does not reason
 
 
 def sent_temperature(conversation: Conversation, facts: RequestFacts) -> float | None:

@@ -39,6 +39,7 @@ def sniffed(data: str) -> str:
 
 
 def image_from_url(url: str, detail: str = "", cache: dict[str, object] | None = None) -> Image:
+    detail = "" if detail == "auto" else detail  # what leaving it out means
     inline = split_data_url(url)
     if inline is None:
         return Image(url=url, detail=detail, cache=cache)

@@ -101,7 +101,7 @@ class BlockWriter:
         return {"type": "thinking", "thinking": part.text, "signature": part.signature}
 
     def _image(self, image: Image) -> JsonObject:
-        if image.detail not in ("", "auto"):
+        if image.detail:
             self._losses.add("image.detail")
         if image.data:
             source: JsonObject = {"type": "base64", "media_type": image.media_type, "data": image.data}
