@@ -9,11 +9,14 @@ import importlib.util
 import shutil
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from freehold.core.servers import EngineMissingError, Launch, ServerSpec
 
 CACHE_RAM_MIB = 512
 """Host memory for cached prompts. The engine's own default, 8 GiB for each server, has ended many a host."""
+
+TINY_BYTES = 64 * 1024 * 1024
 
 _KEPT = frozenset(
     (
@@ -51,12 +54,23 @@ class LlamaCpp:
                 "No llama.cpp on this machine: install `llama-server` so that it is on the PATH, "
                 "or the embedded engine with: pip install 'freehold[engine]'"
             )
-        return Launch(argv=argv, env=self._environment(), health_path="/health", program=program)
+        return Launch(argv=argv, env=self._environment(spec), health_path="/health", program=program)
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, spec: ServerSpec) -> dict[str, str]:
+        """Tuning goes in as variables: a `llama-server` too old to know one passes over it in silence."""
         kept = {k: v for k, v in self._env.items() if k in _KEPT or k.startswith(_KEPT_PREFIXES)}
-        # As a variable, because a `llama-server` too old to know it passes over it in silence.
-        return {**kept, "LLAMA_ARG_CACHE_RAM": str(CACHE_RAM_MIB)}
+        kept["LLAMA_ARG_CACHE_RAM"] = str(CACHE_RAM_MIB)
+        if _is_tiny(spec.model):
+            kept["LLAMA_ARG_THREADS"] = "1"
+        return kept
+
+
+def _is_tiny(model: Path) -> bool:
+    """Of so little work per token that threads mostly wait for each other, above all on a busy machine."""
+    try:
+        return model.stat().st_size < TINY_BYTES
+    except OSError:
+        return False  # the engine will say what is wrong with it
 
 
 def _options(spec: ServerSpec, port: int) -> tuple[str, ...]:

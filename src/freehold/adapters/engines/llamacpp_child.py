@@ -26,9 +26,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--ctx-size", type=int, default=4096, help="tokens, divided among the slots")
     parser.add_argument("--parallel", type=int, default=4, help="calls at the same time")
-    cache_ram = int(os.environ.get("LLAMA_ARG_CACHE_RAM", "512"))
-    parser.add_argument("--cache-ram", type=int, default=cache_ram, help="prompt cache in MiB")
-    parser.add_argument("--threads", type=int, default=0, help="0: as the engine thinks best")
+    variables = os.environ
+    cache_ram, threads = variables.get("LLAMA_ARG_CACHE_RAM", "512"), variables.get("LLAMA_ARG_THREADS", "0")
+    parser.add_argument("--cache-ram", type=int, default=int(cache_ram), help="prompt cache in MiB")
+    parser.add_argument("--threads", type=int, default=int(threads), help="0: as the engine thinks best")
     return parser.parse_args(argv)
 
 

@@ -7,7 +7,7 @@ read at BLOCKS points, each written one-hot. Two lines meet in at most one point
 
     score(successor) = BLOCKS * MATCH      score(any other) <= 1 * MATCH (+ its rank)
 
-exactly, without random numbers, and equally at any temperature in use (gaps are > 500 in logits).
+exactly, without random numbers, and equally at any temperature in use (gaps are > 200 in logits).
 
 When a grammar forbids the successor (a JSON schema, a forced tool call), ranks decide among what is
 left, in a fixed order that closes things soon: the end, heads of tool calls, the JSON text, quote, letters,

@@ -6,6 +6,7 @@ looking up the successor.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 
@@ -69,8 +70,9 @@ def _words(text: str) -> list[str]:
     return re.findall(r'<tool_call>\n\{"name": "\w*|\s*\S+|\s+$', text)
 
 
+@functools.cache
 def build() -> Vocabulary:
-    """The vocabulary of the scripts as they are now. Takes seconds; the same each time."""
+    """The vocabulary of the scripts as they are now; the same each time."""
     merges = vocabulary.learn_merges()
     builder = _Builder([*SPECIAL, *vocabulary.base_tokens(merges)])
     keywords = {builder.add(word): word.removeprefix("@@") for word in scripts.KEYWORDS}

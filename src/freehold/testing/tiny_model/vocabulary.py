@@ -6,6 +6,7 @@ every tie is broken by text, so the same words always give the same merges. Noth
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter, defaultdict
 from itertools import pairwise
 
@@ -66,24 +67,33 @@ class _Learner:
         self.places: defaultdict[Pair, set[int]] = defaultdict(set)
         for unit in range(len(self.spelling)):
             self._count(unit, +1)
+        self.heap = [(-count, pair) for pair, count in self.counts.items()]
+        heapq.heapify(self.heap)
 
-    def _count(self, unit: int, sign: int) -> None:
-        letters, weight = self.spelling[unit], self.weights[unit]
-        for pair in pairwise(letters):
-            self.counts[pair] += sign * weight
+    def _count(self, unit: int, sign: int) -> set[Pair]:
+        pairs = list(pairwise(self.spelling[unit]))
+        for pair in pairs:
+            self.counts[pair] += sign * self.weights[unit]
             if sign > 0:
                 self.places[pair].add(unit)
+        return set(pairs)
 
     def best(self) -> Pair | None:
-        pair, weight = max(self.counts.items(), key=lambda item: (item[1], item[0]), default=(None, 0))
-        return pair if weight > 0 else None
+        """The heaviest pair; of equals the first by text. The heap also holds outdated counts."""
+        while self.heap:
+            count, pair = heapq.heappop(self.heap)
+            if count == -self.counts[pair] and count < 0:
+                return pair
+        return None
 
     def merge(self, pair: Pair) -> None:
+        changed: set[Pair] = set()
         for unit in self.places.pop(pair):
-            self._count(unit, -1)
+            changed |= self._count(unit, -1)
             self.spelling[unit] = _joined(self.spelling[unit], pair)
-            self._count(unit, +1)
-        del self.counts[pair]
+            changed |= self._count(unit, +1)
+        for other in changed - {pair}:
+            heapq.heappush(self.heap, (-self.counts[other], other))
 
 
 def _joined(letters: list[str], pair: Pair) -> list[str]:
