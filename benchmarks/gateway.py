@@ -3,7 +3,7 @@
     python -m benchmarks.gateway                     about 3 minutes; prints, and writes RESULTS.md
     python -m benchmarks.gateway --full              longer slices, three rounds, memory after 1 M calls
     python -m benchmarks.gateway --only freehold --scenario chat64 --seconds 10      while optimising
-    python -m benchmarks.gateway --target http://127.0.0.1:8400 --pid 4242 --model fast
+    python -m benchmarks.gateway --target http://127.0.0.1:8400 --pid 4242 --upstream-port 8499 --model fast
 
 One core for the gateway, the other for load and upstream. Everything ends by itself; loopback only.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -48,6 +49,8 @@ class Plan:
     """Of one slice; None: each scenario's own."""
     full: bool
     realtime: bool
+    upstream_port: int | None = None
+    """None: any free one."""
 
     def slice_s(self, scenario: Scenario) -> float:
         if self.seconds:
@@ -63,7 +66,7 @@ class Bench:
         self.gateway_core, load_core = two_cores()
         tools = PEERS / "bin"
         self.loader = Loader(compiled("load", tools), load_core, self.gateway_core, folder, plan.realtime)
-        self.upstream = free_port()
+        self.upstream = plan.upstream_port or free_port()
         os.sched_setaffinity(0, {load_core})
         upstream = Pinned(
             [compiled("upstream", tools), str(self.upstream), str(LIMIT_S)], load_core, realtime=plan.realtime
@@ -121,16 +124,23 @@ class Bench:
         try:
             sample = self.loader.measure(target, scenario, seconds, max_calls)
         except (LoadFailed, psutil.NoSuchProcess) as why:
-            self.run.missing[target.name] = f"it stopped answering in {scenario.name}: {why}"
-            self.targets.remove(target)
+            self._lose(target, scenario, str(why))
             return
         self.run.samples.setdefault((target.name, scenario.name), []).append(sample)
         print(report.sample_line(target.name, scenario.name, sample), flush=True)
 
+    def _lose(self, target: Target, scenario: Scenario, why: str) -> None:
+        self.run.missing[target.name] = f"it stopped answering in {scenario.name}: {why}"
+        self.targets.remove(target)
+        print(f"  {target.name}: GONE: {why}", flush=True)
+
     def warm(self) -> None:
-        for target in self.targets:
-            for name in ("chat64", "stream64"):
-                self.loader.run(target, SCENARIOS[name], 0.3)
+        for target in list(self.targets):
+            try:
+                for name in ("chat64", "stream64"):
+                    self.loader.run(target, SCENARIOS[name], 0.3)
+            except LoadFailed as why:
+                self._lose(target, SCENARIOS[name], str(why))
 
     def rounds(self) -> None:
         """Slices of one scenario stand next to each other in time, so that their ratios share the weather."""
@@ -184,6 +194,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--rounds", type=int, help="default 2, with --full 3, with --seconds 1")
     p.add_argument("--target", help="URL of a gateway that runs already on this machine")
     p.add_argument("--pid", type=int, help="with --target: its process id, for the CPU figures")
+    p.add_argument("--upstream-port", type=int, help="with --target: where that gateway expects its upstream")
     p.add_argument("--model", default=MODEL, help=f"with --target: the model to ask for (default {MODEL})")
     p.add_argument(
         "--realtime", action="store_true", help="real-time priority for all (root; holds both cores)"
@@ -203,46 +214,60 @@ def _chosen(text: str | None, known: list[str], what: str) -> list[str]:
 def _plan(o: argparse.Namespace) -> Plan:
     scenarios = _chosen(o.scenario, list(SCENARIOS), "scenario")
     return Plan(
-        names=[] if o.target else _chosen(o.only, [DIRECT, *LAUNCHERS], "target"),
+        names=[] if o.target and not o.only else _chosen(o.only, [DIRECT, *LAUNCHERS], "target"),
         scenarios=[SCENARIOS[name] for name in scenarios],
         rounds=o.rounds or (1 if o.seconds else 3 if o.full else 2),
         seconds=o.seconds,
         full=o.full,
         realtime=o.realtime,
+        upstream_port=o.upstream_port,
     )
 
 
-def _running(url: str, pid: int | None, model: str) -> Target:
+def _running(url: str, pid: int | None, model: str, upstream: int) -> Target:
     parts = urlsplit(url)
     if parts.hostname not in {"127.0.0.1", "localhost"} or not parts.port:
         raise Unusable("--target must be on loopback and name its port, for example http://127.0.0.1:8400.")
+    if pid is not None and not psutil.pid_exists(pid):
+        raise Unusable(f"--pid {pid}: no such process.")
+    if not answers(parts.port, model):
+        raise Unusable(
+            f"{url} does not pass '{model}' on to the benchmark's upstream, http://127.0.0.1:{upstream}/v1. "
+            "Point it there, give that port as --upstream-port, and the model's name as --model."
+        )
     return Target(url, parts.port, model, Usage(pid) if pid else None)
+
+
+def _measure(b: Bench, o: argparse.Namespace) -> None:
+    if o.target:
+        b.targets.append(_running(o.target, o.pid, o.model, b.upstream))
+    b.start_all()
+    b.warm()
+    b.rounds()
+    b.memory()
+
+
+def _leave(_signum: int, _frame: object) -> None:
+    sys.exit(143)  # through the exit stack, so that everything we started ends with us
 
 
 def main(argv: list[str] | None = None) -> int:
     o = _options(argv)
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, _leave)
     try:
-        plan = _plan(o)
-        with bench(plan) as b:
-            if o.target:
-                b.targets.append(_running(o.target, o.pid, o.model))
-            b.start_all()
-            b.warm()
-            b.rounds()
-            b.memory()
-            if not o.seconds or len(b.targets) > 1:
-                print("\n" + report.text(b.run))
-            minutes = (time.monotonic() - began) / 60
-            print(f"\n{minutes:.1f} minutes.")
-            if not (o.only or o.scenario or o.seconds or o.target or o.no_write):
-                given = sys.argv[1:] if argv is None else argv
-                report.write(
-                    b.run, command=" ".join(["python -m benchmarks.gateway", *given]), minutes=minutes
-                )
+        with bench(_plan(o)) as b:
+            _measure(b, o)
     except Unusable as why:
         print(why, file=sys.stderr)
         return 2
+    minutes = (time.monotonic() - began) / 60
+    if not o.seconds or len(b.targets) > 1:
+        print("\n" + report.text(b.run))
+    print(f"\n{minutes:.1f} minutes.")
+    if not (o.only or o.scenario or o.seconds or o.target or o.no_write):
+        given = sys.argv[1:] if argv is None else argv
+        report.write(b.run, command=" ".join(["python -m benchmarks.gateway", *given]), minutes=minutes)
     return 0
 
 

@@ -65,7 +65,7 @@ def describe() -> str:
 def _settle(core: int, realtime: bool) -> Callable[[], None]:
     def in_child() -> None:
         os.setsid()
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # lets nginx end its workers
         os.sched_setaffinity(0, {core})
         if realtime:
             os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))

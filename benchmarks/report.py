@@ -54,8 +54,8 @@ class Run:
         return median(found) if found else None
 
     def others(self) -> float:
-        """Share of the gateway's core that other work took, over all slices."""
-        shares = [s.others for found in self.samples.values() for s in found]
+        """Share of the gateway's core that other work took, over all slices with a gateway."""
+        shares = [s.others for (name, _), found in self.samples.items() if name != DIRECT for s in found]
         return sum(shares) / len(shares) if shares else 0.0
 
     def ratio(self, scenario: str, figure: Figure, other: str, *, added: bool = False) -> float | None:
@@ -118,7 +118,7 @@ def sample_line(target: str, scenario: str, s: Sample) -> str:
     if s.unstored_1s is not None:
         when = f"after {s.stored_after_s * 1e3:.0f} ms" if s.stored_after_s is not None else "NOT within 60 s"
         body += f"  receipts stored {when}"
-    if s.others > 0.05:
+    if s.others > 0.05 and target != DIRECT:
         body += f"  (other work took {s.others:.0%} of the core)"
     if s.errors:
         body += f"  ERRORS {s.errors}: {s.first_error}"
