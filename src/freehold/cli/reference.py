@@ -82,11 +82,8 @@ def config_page() -> Iterator[str]:
         "An example with every key is [examples/freehold.yaml](../../examples/freehold.yaml); "
         "`freehold config check` names every mistake, `freehold config schema` prints the JSON schema."
     )
-    yield from (
-        "",
-        "Where it is looked for, in this order: `--config`, `$FREEHOLD_CONFIG`, `freehold.yaml` in ",
-    )
-    yield "the working directory, `~/.config/freehold/freehold.yaml`."
+    yield from ("", "It is looked for in this order: `--config`, `$FREEHOLD_CONFIG`, `freehold.yaml` in the")
+    yield from ("working directory, `~/.config/freehold/freehold.yaml`.", "")
     yield "`${NAME}` is replaced from the environment or from a `.env` file beside the configuration file;"
     yield "`${NAME:-text}` has a default, `$${` means `${`."
     for key, section in (("", "Config"), *_sections(sections["Config"])):

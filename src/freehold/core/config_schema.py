@@ -22,7 +22,8 @@ def config_schema() -> dict[str, Any]:
     for section in sections.values():
         properties: dict[str, Any] = section["properties"]
         section["properties"] = {name: _or_variable(part) for name, part in properties.items()}
-    return {"$schema": DIALECT, "title": "freehold.yaml", **schema}
+    # Through JSON, because msgspec leaves defaults as tuples.
+    return msgspec.json.decode(msgspec.json.encode({"$schema": DIALECT, "title": "freehold.yaml", **schema}))
 
 
 def _or_variable(part: dict[str, Any]) -> dict[str, Any]:
