@@ -95,5 +95,8 @@ def encode_receipt(receipt: Receipt) -> bytes:
 
 
 def decode_receipt(entry: bytes) -> Receipt:
-    """The inverse of `encode_receipt`. Raises msgspec.ValidationError on foreign bytes."""
-    return _decoder.decode(entry)
+    """The inverse of `encode_receipt`. Raises msgspec.DecodeError on foreign bytes."""
+    try:
+        return _decoder.decode(entry)
+    except UnicodeDecodeError as cause:
+        raise msgspec.DecodeError(f"the entry is not UTF-8: {cause}") from cause

@@ -77,13 +77,17 @@ class LogFolder:
 
     def read_bundle(self, number: int, needed: int = TILE_WIDTH) -> list[bytes]:
         """At least the first `needed` entries of a bundle. Raises LedgerError when they are not there."""
-        try:
-            entries = decode_bundle(self._read_tile(Tile(-1, number, needed)))
-        except BundleError as cause:
-            raise LedgerError(f"the bundle {Tile(-1, number).path} is damaged: {cause}") from cause
+        entries = self.bundle_as_it_is(number, needed)
         if len(entries) < needed:
             raise LedgerError(f"the bundle {Tile(-1, number).path} has fewer than {needed} entries")
         return entries
+
+    def bundle_as_it_is(self, number: int, width: int = TILE_WIDTH) -> list[bytes]:
+        """`read_bundle` without counting: for those who want to know what is wrong."""
+        try:
+            return decode_bundle(self._read_tile(Tile(-1, number, width)))
+        except BundleError as cause:
+            raise LedgerError(f"the bundle {Tile(-1, number).path} is damaged: {cause}") from cause
 
     def _read_tile(self, tile: Tile) -> bytes:
         """The tile, or the full or a wider one. A running publisher may exchange them while we look."""

@@ -64,18 +64,22 @@ class LogTree:
 
     def sign(self) -> Checkpoint:
         """Publish a checkpoint over all entries hashed so far. They must be durable already."""
+        partials = self._write_partials()
+        checkpoint = Checkpoint(self._signer.verifier.name, self.size, self._edge.root())
+        self._folder.write_checkpoint(self._signer.sign(checkpoint.text()))
+        for tile in partials:
+            self._folder.drop_narrower(tile)
+        self.signed = self.size
+        return checkpoint
+
+    def _write_partials(self) -> list[Tile]:
         partials = self._edge.partial_tiles()
         if self._tail:
             bundle = Tile(-1, self.size // TILE_WIDTH, len(self._tail))
             partials.append((bundle, encode_bundle(self._tail)))
         for tile, data in partials:
             self._folder.write_partial(tile, data)
-        checkpoint = Checkpoint(self._signer.verifier.name, self.size, self._edge.root())
-        self._folder.write_checkpoint(self._signer.sign(checkpoint.text()))
-        for tile, _ in partials:
-            self._folder.drop_narrower(tile)
-        self.signed = self.size
-        return checkpoint
+        return [tile for tile, _ in partials]
 
     def seal(self, upto: int) -> int:
         """Delete journal segments that end at or before log index `upto` and are signed; returns how many.
@@ -149,6 +153,7 @@ class LogTree:
         self._reader = LogReader(self._folder, self._sealed)
         self._edge, self._tail = self._edge_at_seal(), []
         self._walk_to(signed.size, self._write_if_damaged)
+        self._write_partials()
 
     def _walk_to(self, size: int, write: Callable[[Tile, bytes], None]) -> None:
         while self.size < size:

@@ -163,7 +163,8 @@ class Publisher:
     def _run(self) -> None:
         """Publish until stopped; start again from disk after a failure, which stays visible until then."""
         failures = 0
-        while not self._stop.is_set():
+        stopped = False
+        while not stopped:  # at least once, so that `stop` always publishes
             before = self.state.projected
             try:
                 self._follow()
@@ -173,7 +174,7 @@ class Publisher:
                 self._fail(f"{type(cause).__name__}: {cause}")
                 raise
             failures = 0 if self.state.projected > before else failures + 1
-            self._stop.wait(min(self._pace.retry_s * 2**failures, _LONGEST_RETRY_S))
+            stopped = self._stop.wait(min(self._pace.retry_s * 2**failures, _LONGEST_RETRY_S))
 
     def _follow(self) -> None:
         work = PublishingWork(self._home, self._signer, self._clock, self._pace)

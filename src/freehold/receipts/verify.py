@@ -1,6 +1,6 @@
 """Checking a whole log, offline or beside a running Freehold: what is proven, what is not, what is wrong.
 
-Everything is recomputed from bytes: leaf hashes from entries, tiles from leaves, the root from tiles. The root
+Everything is recomputed from bytes: leaf hashes from entries, tiles from leaves, the root from tiles. That
 is compared with the signed checkpoint, its signature with the public key, the journal and the SQLite
 projection with the log. A checkpoint saved earlier (from a digest mail, a backup) shows whether the log was
 exchanged as a whole since then.

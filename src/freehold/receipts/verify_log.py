@@ -35,7 +35,7 @@ def blocks(folder: LogFolder, size: int) -> Iterator[Block]:
         entries: list[bytes] = []
         recorded: list[bytes] = []
         try:
-            entries = folder.read_bundle(number, width)
+            entries = folder.bundle_as_it_is(number, width)
         except LedgerError as cause:
             problems.append(Problem("dropped", first, str(cause)))
         try:
@@ -58,6 +58,9 @@ class TreeAudit:
     _from_entries: RightEdge = field(default_factory=RightEdge)
     _from_tiles: RightEdge = field(default_factory=RightEdge)
     _suspects: list[Block] = field(default_factory=list[Block])
+    _wrong_by_entries: list[Tile] = field(default_factory=list[Tile])
+    """Full tiles above level 0 that do not follow from the entries."""
+    _wrong_by_tiles: list[Tile] = field(default_factory=list[Tile])
     _old_roots: tuple[bytes, bytes] = (b"", b"")
 
     def take(self, block: Block) -> None:
@@ -70,11 +73,12 @@ class TreeAudit:
                 _root_at(self._from_entries, block.leaves, self.old_size - block.first),
                 _root_at(self._from_tiles, block.recorded, self.old_size - block.first),
             )
-        self._from_entries.add(block.leaves)
-        for tile, data in self._from_tiles.add(block.recorded):
-            if tile.level and not self.folder.same(tile, data):
-                first = tile.number << 8 * (tile.level + 1)
-                self.problems.append(Problem("tile", first, f"{tile.path} does not follow from level 0"))
+        for edge, leaves, wrong in (
+            (self._from_entries, block.leaves, self._wrong_by_entries),
+            (self._from_tiles, block.recorded, self._wrong_by_tiles),
+        ):
+            full = edge.add(leaves)
+            wrong += [tile for tile, data in full if tile.level and not self.folder.same(tile, data)]
 
     def entries_are_signed(self, checkpoint: Checkpoint) -> bool:
         """True when the entries as they stand lead to the signed root."""
@@ -82,7 +86,7 @@ class TreeAudit:
 
     def finish(self, checkpoint: Checkpoint) -> list[Problem]:
         """All problems of entries and tiles, located as well as the intact part allows."""
-        found = list(self.problems)
+        found = self.problems + self._upper_tiles(self.entries_are_signed(checkpoint))
         if self.entries_are_signed(checkpoint):
             found += [
                 Problem("tile", block.first, f"{Tile(0, block.first // TILE_WIDTH).path} was changed")
@@ -98,6 +102,22 @@ class TreeAudit:
             found.append(Problem("root", -1, "entries and tiles do not lead to the signed root hash"))
             found += self._locate()
         return found
+
+    def _upper_tiles(self, by_entries: bool) -> list[Problem]:
+        """Tiles above level 0 that do not follow from what is below them."""
+        edge = self._from_entries if by_entries else self._from_tiles
+        wrong = list(self._wrong_by_entries if by_entries else self._wrong_by_tiles)
+        for tile, data in edge.partial_tiles():
+            try:
+                same = not tile.level or self.folder.read_hashes(*tile)[: len(data)] == data
+            except LedgerError:
+                same = False
+            if not same:
+                wrong.append(tile)
+        return [
+            Problem("tile", tile.number << 8 * (tile.level + 1), f"{tile.path} does not follow from level 0")
+            for tile in wrong
+        ]
 
     def _locate(self) -> list[Problem]:
         """Nothing whole leads to the root: name the blocks that disagree with any other record of them."""
