@@ -181,7 +181,7 @@ def _candidates(
         if candidate not in deployments and not open_ended:
             raise ConfigError(
                 f"'{candidate}' is neither a server nor a provider's model (PROVIDER/model-id).",
-                key=f"models.{alias}[{position}]",
+                key=f"models.{alias}.{position}",
                 nearest=_nearest(candidate, deployments, wildcards),
             )
     return config.models[alias]

@@ -1,0 +1,155 @@
+"""From configuration and discovery to the catalog: what a person wrote goes first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from freehold.adapters.engines.gguf_header import GgufHeader
+from freehold.adapters.providers.catalog import (
+    build_catalog,
+    configured_servers,
+    found_servers,
+    unlisted,
+    with_listed,
+)
+from freehold.adapters.providers.discover import Discovery, FoundProvider
+from freehold.adapters.providers.gguf_files import GgufFile
+from freehold.core.catalog import Provider
+from freehold.core.config import Config, ProviderConfig, ServerConfig
+from freehold.core.errors import ConfigError
+from freehold.core.servers import ServerSpec
+
+NOTHING = Discovery()
+GROQ = FoundProvider(
+    provider=Provider(name="groq", dialect="openai", base_url="https://api.groq.com/openai/v1", api_key="k"),
+    program="groq",
+)
+OLLAMA = FoundProvider(
+    provider=Provider(name="ollama", dialect="openai", base_url="http://127.0.0.1:11434/v1"),
+    program="Ollama",
+    models=("llama3:8b", "qwen3"),
+    local=True,
+)
+OPENAI = ProviderConfig(base_url="https://api.openai.com/v1", api_key="k", models=("gpt-x", "gpt-y"))
+
+
+def file(name: str, architecture: str = "llama", context: int | None = 40_960) -> GgufFile:
+    header = GgufHeader(architecture=architecture, context_length=context)
+    return GgufFile(path=Path(f"/m/{name}.gguf"), size_bytes=1, header=header)
+
+
+def test_configured_models_and_servers_can_be_asked_for_by_their_full_names() -> None:
+    config = Config(providers={"openai": OPENAI})
+    catalog = build_catalog(config, NOTHING, [ServerSpec(name="glm", model=Path("g.gguf"))])
+    assert list(catalog.deployments) == ["glm", "openai/gpt-x", "openai/gpt-y"]
+    assert catalog.deployments["glm"].server == "glm"
+    assert catalog.deployments["openai/gpt-x"].model_id == "gpt-x"
+    assert catalog.wildcards == ()
+    provider = catalog.providers["openai"]
+    assert (provider.responses, provider.price_as) == (True, "openai")
+
+
+def test_what_is_configured_about_responses_wins_over_what_is_known() -> None:
+    config = Config(providers={"openai": msgspec.structs.replace(OPENAI, responses=False)})
+    assert not build_catalog(config, NOTHING, []).providers["openai"].responses
+
+
+def test_found_servers_offer_what_they_list_and_vendors_take_any_id() -> None:
+    catalog = build_catalog(Config(), Discovery(providers=(OLLAMA, GROQ)), [])
+    assert set(catalog.deployments) == {"ollama/llama3:8b", "ollama/qwen3"}
+    assert catalog.wildcards == ("groq",)
+    assert catalog.default_provider == "groq"  # a vendor before a local server
+
+
+def test_nothing_found_takes_a_configured_name_or_doubles_a_configured_place() -> None:
+    mine = ProviderConfig(base_url="http://localhost:11434/v1/", models=("only-this",))
+    config = Config(providers={"groq": OPENAI, "box": mine})
+    catalog = build_catalog(config, Discovery(providers=(OLLAMA, GROQ)), [])
+    assert set(catalog.providers) == {"groq", "box"}
+    assert catalog.providers["groq"].base_url == "https://api.openai.com/v1"
+    assert set(catalog.deployments) == {"groq/gpt-x", "groq/gpt-y", "box/only-this"}
+
+
+def test_an_alias_keeps_the_order_of_its_candidates() -> None:
+    config = Config(
+        providers={"openai": OPENAI, "any": ProviderConfig(base_url="https://x.example/v1")},
+        models={"fast": ("glm", "any/new-model", "openai/gpt-x")},
+    )
+    catalog = build_catalog(config, NOTHING, [ServerSpec(name="glm", model=Path("g.gguf"))])
+    assert catalog.aliases["fast"] == ("glm", "any/new-model", "openai/gpt-x")
+    assert catalog.deployments["any/new-model"].provider == "any"
+
+
+def test_an_alias_may_name_what_was_found() -> None:
+    config = Config(models={"chat": ("ollama/qwen3", "groq/any")})
+    catalog = build_catalog(config, Discovery(providers=(OLLAMA, GROQ)), [])
+    assert catalog.aliases["chat"] == ("ollama/qwen3", "groq/any")
+
+
+@pytest.mark.parametrize(
+    ("candidate", "nearest"),
+    [("openai/gpt-yy", "openai/gpt-y"), ("glmm", "glm"), ("anny/m", "any/m"), ("zzzzzz", None)],
+)
+def test_a_candidate_that_is_nowhere_is_an_error_with_the_nearest_spelling(
+    candidate: str, nearest: str | None
+) -> None:
+    config = Config(
+        providers={"openai": OPENAI, "any": ProviderConfig(base_url="https://x.example/v1")},
+        models={"fast": ("glm", candidate)},
+    )
+    with pytest.raises(ConfigError) as caught:
+        build_catalog(config, NOTHING, [ServerSpec(name="glm", model=Path("g.gguf"))])
+    assert caught.value.key == "models.fast.1"
+    assert caught.value.nearest == nearest
+    assert candidate in caught.value.message
+
+
+def test_a_provider_with_a_star_takes_any_id_and_shows_what_it_lists() -> None:
+    star = ProviderConfig(base_url="https://x.example/v1", api_key="k")
+    config = Config(providers={"any": star, "openai": OPENAI})
+    (asked,) = unlisted(config, NOTHING)
+    assert (asked.provider.name, asked.provider.api_key) == ("any", "k")
+    answered = msgspec.structs.replace(asked, models=("one", "two"))
+    catalog = build_catalog(config, with_listed(NOTHING, [answered]), [])
+    assert {"any/one", "any/two"} <= set(catalog.deployments)
+    assert catalog.wildcards == ("any",)
+
+
+def test_vendors_found_are_asked_and_local_servers_have_answered_already() -> None:
+    found = Discovery(providers=(OLLAMA, GROQ))
+    assert [one.provider.name for one in unlisted(Config(), found)] == ["groq"]
+    listed = with_listed(found, [msgspec.structs.replace(GROQ, models=("llama",))])
+    assert [one.provider.name for one in listed.providers] == ["ollama", "groq"]
+    assert "groq/llama" in build_catalog(Config(), listed, []).deployments
+
+
+def test_the_list_of_a_vendor_is_not_taken_for_that_of_a_configured_one_of_its_name() -> None:
+    config = Config(providers={"groq": ProviderConfig(base_url="https://mine.example/v1")})
+    found = Discovery(providers=(msgspec.structs.replace(GROQ, models=("theirs",)),))
+    assert build_catalog(config, found, []).deployments == {}
+
+
+def test_relative_model_paths_start_at_the_configuration_and_home_is_expanded() -> None:
+    config = Config(
+        servers={
+            "a": ServerConfig(model="m/a.gguf", context=8192, slots=2),
+            "b": ServerConfig(model="~/b.gguf"),
+            "c": ServerConfig(model="/abs/c.gguf"),
+        }
+    )
+    specs = configured_servers(config, Path("/etc/fh"), {"HOME": "/home/me"})
+    assert [str(spec.model) for spec in specs] == ["/etc/fh/m/a.gguf", "/home/me/b.gguf", "/abs/c.gguf"]
+    assert (specs[0].context, specs[0].slots) == (8192, 2)
+
+
+def test_found_files_become_servers_named_after_the_file() -> None:
+    specs = found_servers([file("Qwen3 8B-Q4"), file("small", context=2048), file("e", "bert")], {"taken"})
+    assert [(spec.name, spec.context) for spec in specs] == [("Qwen3-8B-Q4", 16_384), ("small", 2048)]
+
+
+def test_a_taken_name_gets_a_number() -> None:
+    specs = found_servers([file("a"), file("a"), file("b")], ["a"])
+    assert [spec.name for spec in specs] == ["a-2", "a-3", "b"]
