@@ -2,6 +2,15 @@
 
 Reading and writing belong to the packages of the dialects; this module only joins them. Requests
 whose dialects agree never come here: they are relayed byte for byte.
+
+How losses are named: an unknown top-level field by its key; dropped pieces by what they are
+(`content.TYPE`, `input.TYPE`, `tool.TYPE`, `options.NAME`, `include.NAME`, `output_config.NAME`);
+known fields that the upstream lacks in chat's words (`stop`, `response_format`, `reasoning_effort`,
+`top_k`, ...), reasoning as `thinking` (signed by Anthropic, or a Messages client's wish), `reasoning`
+(encrypted by OpenAI) or `reasoning_content` (a chat server's). Changed rather than dropped:
+`attribution_line`, `system.position`, `messages.first_role`, `tool_call.arguments` (broken JSON),
+`tool_result.orphaned|missing|is_error|image|document`, `tool.custom|namespace`, `tools.strict`,
+`response_format.schema`, `image.detail`, `max_tokens`, `temperature`, `thinking.budget_tokens`.
 """
 
 from __future__ import annotations

@@ -44,26 +44,20 @@ class ItemWriter:
         return results
 
     def _assistant(self, parts: Sequence[Part]) -> list[JsonObject]:
-        """Text before a call and after it stand in messages of their own, in order."""
+        """Text before a call and after it stand in messages of their own, in order. Their content is
+        plain text: content parts are for messages that OpenAI itself made, with its ids."""
         items: list[JsonObject] = []
-        said: list[JsonObject] = []
+        said: list[str] = []
         for part in parts:
-            if isinstance(part, Text):
-                said.append({"type": "output_text", "text": part.text, "annotations": []})
-                continue
-            if isinstance(part, Refusal):
-                said.append({"type": "refusal", "refusal": part.text})
+            if isinstance(part, Text | Refusal):
+                said.append(part.text)
                 continue
             item = self._call(part) if isinstance(part, ToolCall) else self._reasoning(part)
-            if item is None:
-                continue
-            if said:
-                items.append({"type": "message", "role": "assistant", "content": said})
+            if item is not None:
+                items.extend(_spoken(said))
                 said = []
-            items.append(item)
-        if said:
-            items.append({"type": "message", "role": "assistant", "content": said})
-        return items
+                items.append(item)
+        return [*items, *_spoken(said)]
 
     def _call(self, call: ToolCall) -> JsonObject:
         name = self._names.give(call.name, call.namespace)
@@ -117,6 +111,10 @@ class ItemWriter:
         self._losses.add("input_audio")
         kind = part.format if isinstance(part, Audio) else "sound"
         return {"type": "input_text", "text": f"[A {kind} recording that this model cannot hear]"}
+
+
+def _spoken(said: list[str]) -> list[JsonObject]:
+    return [{"type": "message", "role": "assistant", "content": "".join(said)}] if said else []
 
 
 def _file(part: File) -> JsonObject:
