@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from freehold.adapters.engines.gguf_header import GgufHeader
 from freehold.adapters.providers.catalog import (
     build_catalog,
     configured_servers,
@@ -17,6 +16,7 @@ from freehold.adapters.providers.catalog import (
 )
 from freehold.adapters.providers.discover import Discovery, FoundProvider
 from freehold.adapters.providers.gguf_files import GgufFile
+from freehold.adapters.providers.gguf_header import GgufHeader
 from freehold.core.catalog import Provider
 from freehold.core.config import Config, ProviderConfig, ServerConfig
 from freehold.core.errors import ConfigError

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from freehold.adapters.engines.gguf_header import GgufError, GgufHeader, read_header
+from freehold.adapters.providers.gguf_header import GgufError, GgufHeader, read_header
 from freehold.core.home import user_dir
 
 MOST_FILES = 500

@@ -13,7 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.adapters.engines.gguf_header import READ_LIMIT, GgufError, GgufHeader, parse_header, read_header
+from freehold.adapters.providers.gguf_header import (
+    READ_LIMIT,
+    GgufError,
+    GgufHeader,
+    parse_header,
+    read_header,
+)
 from freehold.testing.tiny_model import model_path
 
 
