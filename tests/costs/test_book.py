@@ -37,6 +37,7 @@ def test_an_unknown_model_or_provider_is_unknown_and_not_a_guess(book: PriceBook
 
 def test_a_provider_that_only_sounds_like_one_is_not_priced_as_it(book: PriceBook) -> None:
     assert book.price(None, "my-openai-proxy", "gpt-4o", MILLION, AT_MS).state == "unknown"
+    assert book.price(None, "openai", "gpt-4o", MILLION, AT_MS).state == "unknown"
     assert book.price("openai", "my-openai-proxy", "gpt-4o", MILLION, AT_MS).state == "computed"
 
 

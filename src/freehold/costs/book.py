@@ -89,8 +89,8 @@ class PriceBook:
 
         In this order: the provider's own figure (`billed_nanos`) wins; a model server of ours
         (`provider_name` None, or price id `LOCAL`) is free; then the override for
-        `provider_name/model_id`; then the table under `provider_price_id`, or under `provider_name` when
-        that is an id of the table; else the cost is unknown. Unknown is 0 nanos, never a guess.
+        `provider_name/model_id`; then the table under `provider_price_id`; else the cost is unknown: 0
+        nanos, never a guess (a provider that somebody named "openai" may be anything).
         """
         if billed_nanos is not None:
             return Cost(billed_nanos, "billed")
@@ -136,8 +136,6 @@ class PriceBook:
         if price_id == LOCAL or name is None:
             return _Known(TimedRates(None, *_ALWAYS), "free", "")
         found = provider_named(self._table, price_id) if price_id else None
-        if price_id is None and name in self._table.providers:
-            found = name
         model = find_model(self._table, found, model_id) if found else None
         if model is None:
             return _Known(TimedRates(None, *_ALWAYS), "unknown", "")
