@@ -45,6 +45,19 @@ def test_what_a_client_sent_cannot_steer_the_terminal(freehold: Freehold, home: 
     assert "\x1b" not in freehold("costs", *home).out
 
 
+def test_a_narrow_terminal_gets_what_fits_and_numbers_to_ask_for(
+    freehold: Freehold, home: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = freehold("receipts", "list", *home).out.splitlines()
+    assert len(lines) == 5, "no line is broken"
+    assert lines[4].split()[0] == "0"
+    shown = freehold("receipts", "show", "0", "--json", *home)
+    assert shown.json["receipt"]["id"] == "rcp-aaa1"
+    ran = freehold("receipts", "show", "4", *home)
+    assert (ran.exit, "no receipt with the number 4" in ran.err) == (Exit.FAILED, True)
+
+
 def test_filters_narrow_and_pages_continue(freehold: Freehold, home: list[str]) -> None:
     ran = freehold("receipts", "list", "project=site", "outcome=error", "--json", *home)
     assert [row["id"] for row in ran.json] == ["rcp-bbb2"]

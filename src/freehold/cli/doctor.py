@@ -53,7 +53,7 @@ def tell(findings: list[Finding]) -> None:
     for area, group in groupby(findings, key=lambda finding: finding.area):
         for number, finding in enumerate(group):
             rows.append(("" if number else area, finding.level, finding.title, finding.detail))
-    print_table(["AREA", "", "FOUND", "DETAIL"], rows)
+    print_table(["=AREA", "=LEVEL", "FOUND", "DETAIL"], rows)
     advised = [
         finding for level in ("fail", "warn", "info") for finding in findings
         if finding.level == level and finding.advice

@@ -21,7 +21,7 @@ def models(url: UrlOption = None, home: HomeOption = None, as_json: JsonOption =
     elif not found:
         say("No model can be asked for yet. `freehold doctor` says what was found on this machine.")
     else:
-        print_table(["MODEL", "KIND", "RUNS ON", "STATE"], [_row(model) for model in found])
+        print_table(["MODEL", "=KIND", "RUNS ON", "=STATE"], [_row(model) for model in found])
 
 
 def _row(model: ModelView) -> tuple[str, str, str, str]:

@@ -15,6 +15,7 @@ from rich.text import Text
 from freehold.cli.wording import plain
 
 _PIPE_COLUMNS = 200
+_WIDE = 130
 
 STATE_STYLES = {
     "ready": "green",
@@ -43,19 +44,17 @@ def console() -> Console:
     return Console(markup=False, highlight=False, emoji=False, width=None if wide else _PIPE_COLUMNS)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
-    """One table. A column whose name begins with `>` is aligned to the right."""
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """One table. `>NAME` is a column of numbers, to the right; `=NAME` is never broken over lines."""
     table = Table(
         box=box.SIMPLE_HEAD if sys.stdout.isatty() else None,
-        title=title or None,
-        title_justify="left",
-        title_style="bold",
         header_style="bold",
         pad_edge=False,
     )
     for column in columns:
-        right = column.startswith(">")
-        table.add_column(column.removeprefix(">"), justify="right" if right else "left", overflow="fold")
+        whole = column[0] in ">="
+        justify = "right" if column[0] == ">" else "left"
+        table.add_column(column[1:] if whole else column, justify=justify, overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(cell(value) for value in row))
     console().print(table)
@@ -69,6 +68,11 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     for name, value in facts:
         grid.add_row(name, cell(value))
     console().print(grid)
+
+
+def is_wide() -> bool:
+    """Whether there is room for more than a narrow terminal shows."""
+    return console().width >= _WIDE
 
 
 def say(text: str) -> None:

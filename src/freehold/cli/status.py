@@ -26,7 +26,7 @@ def status(url: UrlOption = None, home: HomeOption = None, as_json: JsonOption =
     if servers:
         print()
         print_table(
-            ["SERVER", "STATE", "ENGINE", ">CONTEXT", ">BUSY", ">PID", "MODEL", "NOTE"],
+            ["=SERVER", "=STATE", "=ENGINE", ">CONTEXT", ">BUSY", ">PID", "MODEL", "NOTE"],
             [
                 (
                     server.name,

@@ -19,7 +19,7 @@ from freehold.core.errors import ConfigError
 Path = tuple[str | int, ...]
 """Keys and list positions from the top of the document."""
 
-_MAX_NODES = 50_000
+_MAX_NODES = 20_000
 _MAX_DEPTH = 20
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = {f"{_TAG}{kind}" for kind in ("str", "int", "float", "bool", "null")}

@@ -7,10 +7,13 @@ from typing import Annotated
 import typer
 
 from freehold.cli.options import HomeOption, JsonOption, chosen_home
-from freehold.cli.output import print_json, print_table, say
+from freehold.cli.output import is_wide, print_json, print_table, say
 from freehold.cli.receipts.filters import WhereArgument, chosen_filter
 from freehold.cli.wording import clock_time, cost, duration
 from freehold.receipts.query import Row, count_receipts, list_receipts, open_readonly
+
+_NARROW = (">#", "=TIME", "=OUTCOME", "MODEL", ">IN", ">OUT", ">COST", ">TOOK")
+_WIDE = (">#", "=TIME", "=OUTCOME", "MODEL", "ASKED", "PROJECT", ">IN", ">OUT", ">COST", ">TOOK", "=ID")
 
 
 def list_(
@@ -32,25 +35,21 @@ def list_(
     if not rows:
         say("No receipts match." if where else "There are no receipts yet.")
         return
-    print_table(
-        ["#", "TIME", "OUTCOME", "MODEL", "ASKED", "PROJECT", ">IN", ">OUT", ">COST", ">TOOK", "ID"],
-        [_cells(row) for row in rows],
-    )
+    wide = is_wide()
+    print_table(_WIDE if wide else _NARROW, [_cells(row, wide=wide) for row in rows])
     if total > len(rows):
         say(f"{len(rows)} of {total:,}; the next: before={rows[-1].seq}")
 
 
-def _cells(row: Row) -> tuple[object, ...]:
-    return (
-        row.seq,
-        clock_time(row.started_ms),
-        row.outcome,
-        row.model or row.deployment or "-",
-        "" if row.model_asked == row.model else row.model_asked,
-        row.project,
+def _cells(row: Row, *, wide: bool) -> tuple[object, ...]:
+    model = row.model or row.deployment or "-"
+    sums = (
         f"{row.input_tokens:,}",
         f"{row.output_tokens:,}",
         cost(row.cost_nanos, row.cost_state),
         duration(row.total_us),
-        row.id,
     )
+    if not wide:
+        return row.seq, clock_time(row.started_ms)[5:16], row.outcome, model, *sums
+    asked = "" if row.model_asked == row.model else row.model_asked
+    return row.seq, clock_time(row.started_ms), row.outcome, model, asked, row.project, *sums, row.id

@@ -10,7 +10,7 @@ import typer
 from freehold.cli.exits import NotProven
 from freehold.cli.options import HomeOption, JsonOption, chosen_home
 from freehold.cli.output import print_json, say
-from freehold.cli.receipts.show import IdArgument
+from freehold.cli.receipts.show import IdArgument, named_id
 from freehold.receipts.keys import read_verifier
 from freehold.receipts.merkle import ProofError
 from freehold.receipts.notes import NoteError
@@ -29,7 +29,7 @@ def prove(
     """Make the proof that a receipt is in the log (C2SP tlog-proof), to be checked without this machine."""
     folder = chosen_home(home)
     try:
-        proof = make_proof(folder, receipt_id)
+        proof = make_proof(folder, named_id(folder, receipt_id))
     except (NoteError, ProofError) as error:
         raise NotProven(f"the log itself is in doubt ({error}): run `freehold receipts verify`") from error
     key = read_verifier(folder).text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,15 +11,19 @@ from freehold.cli.options import HomeOption, JsonOption, chosen_home
 from freehold.cli.output import print_facts, print_json, print_table
 from freehold.cli.wording import clock_time, cost, duration
 from freehold.receipts.entries import Receipt
-from freehold.receipts.query import find
+from freehold.receipts.journal import LedgerError
+from freehold.receipts.query import Filter, find, list_receipts, open_readonly
 from freehold.web.control import ReceiptView
 
-IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The receipt's id, or how it begins.")]
+IdArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="The receipt's id, how it begins, or its number in the list.")
+]
 
 
 def show(receipt_id: IdArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show one receipt: who asked, who answered, every attempt, usage, cost and commitments."""
-    index, receipt = find(chosen_home(home), receipt_id)
+    folder = chosen_home(home)
+    index, receipt = find(folder, named_id(folder, receipt_id))
     if as_json:
         print_json(ReceiptView(index=index, receipt=receipt))
         return
@@ -40,6 +45,20 @@ def show(receipt_id: IdArgument, home: HomeOption = None, as_json: JsonOption = 
                 for number, attempt in enumerate(receipt.attempts, start=1)
             ],
         )
+
+
+def named_id(home: Path, text: str) -> str:
+    """The id that `text` means: the id of a number from the list, or else `text` itself.
+
+    Raises LedgerError when there is no such number.
+    """
+    if not (text.isascii() and text.isdigit()):
+        return text
+    with open_readonly(home) as db:
+        found = list_receipts(db, Filter(before=int(text) + 1, limit=1))
+    if not found or found[0].seq != int(text):
+        raise LedgerError(f"there is no receipt with the number {text}")
+    return found[0].id
 
 
 def _facts(index: int, receipt: Receipt) -> list[tuple[str, object]]:
