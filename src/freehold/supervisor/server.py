@@ -90,12 +90,12 @@ class ManagedServer:
             self.task.cancel()
             await asyncio.gather(self.task, return_exceptions=True)
         if self.view.state is not ServerState.STOPPED:
-            self._move(ServerState.STOPPED, "stopped", base_url=None, pid=None)
+            self._move(ServerState.STOPPED, "", base_url=None, pid=None)
 
     # Its life
 
     def _launch_task(self) -> None:
-        self._move(ServerState.STARTING, "starting", started_load_s=self._clock.monotonic_s())
+        self._move(ServerState.STARTING, "", started_load_s=self._clock.monotonic_s())
         self.task = asyncio.create_task(self._run_guarded(), name=f"server {self._spec.name}")
 
     async def _run_guarded(self) -> None:
@@ -121,7 +121,7 @@ class ManagedServer:
             await asyncio.sleep(next_step.delay_s)
             self._move(
                 ServerState.STARTING,
-                "starting again",
+                "again after it died",
                 started_load_s=self._clock.monotonic_s(),
                 restarts=self.view.restarts + 1,
             )
@@ -194,7 +194,7 @@ class ManagedServer:
 
     async def _stop(self, process: EngineProcess) -> int:
         if ServerState.STOPPING in lifecycle.MOVES[self.view.state]:
-            self._move(ServerState.STOPPING, "stopping")
+            self._move(ServerState.STOPPING, "")
         return await process.stop(self._settings.stop_within_s)
 
     # State and those who wait for it
