@@ -61,7 +61,8 @@ def admit(access: Access, headers: Mapping[bytes, bytes]) -> Admitted | CallErro
             message="the Host header does not name this machine; without API keys only loopback names are answered",
         )
     origin = headers.get(b"origin")
-    if origin is not None and not _own_page(access, origin):
+    foreign = headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
+    if foreign or (origin is not None and not _own_page(access, origin)):
         return CallError(
             kind="permission",
             status=403,

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, Protocol, cast
 from urllib.parse import unquote
 
+from freehold.core.errors import CallError
 from freehold.gateway import replies
 from freehold.gateway.access import Access
 from freehold.gateway.connection import Request, ServerConnection
@@ -117,6 +118,8 @@ class AsgiExchange:
                 self._headers.append((b"transfer-encoding", b"chunked"))
             elif not lengths:
                 self._headers.append((b"content-length", b"%d" % len(body)))
+            if not self._request.keep_alive:
+                self._headers.append((b"connection", b"close"))
             head = replies.head(self._status, self._headers)
         if self._request.method == b"HEAD":
             body = b""
@@ -142,6 +145,9 @@ class AsgiExchange:
         """Control requests are whole before they come here."""
 
     def body_complete(self) -> None:
+        """Control requests are whole before they come here."""
+
+    def body_failed(self, error: CallError) -> None:
         """Control requests are whole before they come here."""
 
     def probe(self) -> None:

@@ -107,18 +107,20 @@ class Call:
             self.seen = peek(body)
         except msgspec.ValidationError as error:
             return self.refuse(_bad_body(f"the request body is not as expected: {error}"))
+        except RecursionError:
+            return self.refuse(_bad_body("the request body is nested too deeply"))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             if self.endpoint.carriage in ("relay", "stored"):
                 return True
             return self.refuse(_bad_body(f"the request body is not valid JSON: {error}"))
-        if self.seen.model is None and self.endpoint.carriage not in ("relay", "stored"):
+        if not self.seen.model and self.endpoint.carriage not in ("relay", "stored"):
             return self.refuse(_bad_body("the request names no model: set \"model\"", param="model"))
         return True
 
     def choose(self) -> bool:
         """Fill in the candidates; False when the call was refused because there are none."""
         asked = self.seen.model
-        if asked is None:
+        if not asked:
             deployment = self.gateway.stored_place(self.request.path) or default_deployment(self.gateway.catalog)
             if deployment is None:
                 return self.refuse(self._no_place())
@@ -347,7 +349,8 @@ class Call:
         return False
 
     def _answer_error(self, error: CallError, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-        self.status = error.status
+        status = _status_for(self.dialect, error.status)
+        self.status = status
         self.count_response(body)
         settle(self, outcome_of(error, len(self.tries)), error.message)
         keep = self.request.complete
@@ -364,7 +367,7 @@ class Call:
         if not (keep and self.request.keep_alive):
             lines.append((b"connection", b"close"))
         body = b"" if self.request.method == b"HEAD" else body
-        self.conn.write(replies.head(error.status, lines) + body)
+        self.conn.write(replies.head(status, lines) + body)
         self.conn.done(keep=keep)
 
     # -- connection.Handler
@@ -390,6 +393,9 @@ class Call:
 
     def body_complete(self) -> None:
         """Only uploads take their body in pieces."""
+
+    def body_failed(self, error: CallError) -> None:
+        """Only uploads see their body fail."""
 
     def probe(self) -> None:
         if self.relay is not None and self.relay.committed:
@@ -463,7 +469,12 @@ class Call:
         )
 
 
-_TIMED_OUT = "no byte from the upstream within"
+_TIMED_OUT = "timed out: no byte from the upstream within"
+
+
+def _status_for(dialect: Dialect, status: int) -> int:
+    """529 is Anthropic's own word; elsewhere it is a 503."""
+    return 503 if status == 529 and dialect != "messages" else status
 
 
 def _bad_body(message: str, param: str | None = None) -> CallError:

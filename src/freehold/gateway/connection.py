@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from typing import Protocol, cast
+from urllib.parse import unquote_to_bytes
 
 import httptools
 
+from freehold.core.errors import CallError
 from freehold.gateway import replies
 from freehold.gateway.limits import Limits
 
@@ -42,6 +44,7 @@ class Handler(Protocol):
     def client_writable(self, ready: bool) -> None: ...
     def body_piece(self, data: bytes) -> None: ...
     def body_complete(self) -> None: ...
+    def body_failed(self, error: CallError) -> None: ...
     def probe(self) -> None:
         """The client closed its sending side: write something harmless if possible, so that a
         vanished client shows itself by a reset."""
@@ -52,6 +55,10 @@ class Requests(Protocol):
     """The gateway as a connection sees it."""
 
     limits: Limits
+
+    def reject(self, connection: ServerConnection, request: Request, error: CallError) -> bool:
+        """Refuse a request whose head is sound but whose body is not; False when it is no model call."""
+        ...
 
     def opened(self, connection: ServerConnection) -> bool: ...
     def closed(self, connection: ServerConnection) -> None: ...
@@ -75,7 +82,9 @@ class ServerConnection(asyncio.Protocol):
         "_body_bytes",
         "_closing",
         "_discarding",
+        "_fed_bytes",
         "_gateway",
+        "_framing_bytes",
         "_handler",
         "_head_bytes",
         "_incoming",
@@ -104,6 +113,7 @@ class ServerConnection(asyncio.Protocol):
         """The request that is being answered."""
         self._url = b""
         self._head_bytes = 0
+        self._fed_bytes = 0
         self._body_bytes = 0
         self._closing = False
         self._discarding = False
@@ -126,10 +136,11 @@ class ServerConnection(asyncio.Protocol):
             return
         if self._incoming is not None and self._incoming.lookup:
             self.since_s = self._loop.time()  # a body may pause; a head has one deadline from its first byte
+        self._fed_bytes = len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._bad(501, "this port does not switch protocols")
+        except httptools.HttpParserUpgrade:  # the offer is ignored (RFC 9110 §7.8), the request answered
+            self._discarding = True
         except httptools.HttpParserCallbackError:
             self._bad(500, "internal error while reading the request")
             raise
@@ -138,10 +149,14 @@ class ServerConnection(asyncio.Protocol):
         else:
             if self._incoming is None:
                 return
-            if self._body_bytes == 0:
-                self._head_bytes += len(data)
-                if self._head_bytes > self._gateway.limits.header_bytes and not self._incoming.lookup:
-                    self._bad(431, f"request headers exceed {self._gateway.limits.header_bytes} bytes")
+            if self._incoming.lookup:
+                self._framing_bytes += len(data)
+                if self._framing_bytes - self._body_bytes > self._gateway.limits.header_bytes + self._body_bytes:
+                    self._bad(400, "the request body is mostly chunk framing")
+                return
+            self._head_bytes += len(data)
+            if self._head_bytes > self._gateway.limits.header_bytes:
+                self._bad(431, f"request headers exceed {self._gateway.limits.header_bytes} bytes")
 
     def eof_received(self) -> bool:
         """Half-closed: answer what is under way, if the client is still reading."""
@@ -177,13 +192,15 @@ class ServerConnection(asyncio.Protocol):
         self._url = b""
         self._head_bytes = 0
         self._body_bytes = 0
+        self._framing_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        assert self._incoming is not None
-        self._incoming.headers.append((name.lower(), value))
+        request = self._incoming
+        if request is not None and not request.lookup:  # else a trailer: read and dropped
+            request.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         request = self._incoming
@@ -191,7 +208,13 @@ class ServerConnection(asyncio.Protocol):
         request.method = self._parser.get_method()
         request.lookup = dict(request.headers)
         request.keep_alive = self._parser.should_keep_alive()
-        request.http10 = self._parser.get_http_version() == "1.0"
+        version = self._parser.get_http_version()
+        request.http10 = version == "1.0"
+        if version not in ("1.1", "1.0"):
+            self._bad(505, "this port speaks HTTP/1.1 and HTTP/1.0")
+            return
+        if b"upgrade" in request.lookup:
+            request.keep_alive = False
         fault = self._fault_in_head(request)
         if fault is not None:
             self._bad(*fault)
@@ -248,6 +271,13 @@ class ServerConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)
+
+    def reply(self, answer: bytes) -> None:
+        """Write a whole answer made elsewhere and be done with the request."""
+        if self.current is not None and not self.current.keep_alive:
+            answer = answer.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
+        self.write(answer)
+        self.done()
 
     def done(self, *, keep: bool = True) -> None:
         """The current request is answered. `keep` False: close after the bytes are out."""
@@ -339,21 +369,25 @@ class ServerConnection(asyncio.Protocol):
     def _bad(self, status: int, message: str) -> None:
         """The bytes cannot be trusted any further: answer what is under way, then say why, then close."""
         self._discarding = True
-        self._incoming = None
+        request, self._incoming = self._incoming, None
         if self.current is None:
+            if request is not None and request.path and status in _BODY_FAULTS:
+                self.current = request
+                if self._gateway.reject(self, request, _BODY_FAULTS[status](message)):
+                    return
             self.refuse(status, message)
             return
         self.current.keep_alive = False
         if self._streaming and self._handler is not None:
-            handler = self._handler
             self._streaming = False
-            self.refuse(status, message)
-            self._handler = None
-            handler.client_gone()
+            self._handler.body_failed(_BODY_FAULTS.get(status, _unreadable)(message))
 
     def _fault_in_head(self, request: Request) -> tuple[int, str] | None:
         limits = self._gateway.limits
         headers, lookup = request.headers, request.lookup
+        if self._head_bytes + self._fed_bytes > limits.header_bytes:
+            if sum(len(name) + len(value) + 4 for name, value in headers) > limits.header_bytes:
+                return 431, f"request headers exceed {limits.header_bytes} bytes"
         if len(headers) > limits.header_count:
             return 431, f"more than {limits.header_count} request headers"
         if len(self._url) > limits.url_bytes:
@@ -369,10 +403,13 @@ class ServerConnection(asyncio.Protocol):
                 return 501, "the only transfer-encoding that is understood is chunked"
             if b"content-length" in lookup or request.http10:
                 return 400, "transfer-encoding and content-length (or HTTP/1.0) exclude each other"
+        fault = _split_target(request, self._url)
+        if fault is not None:
+            return fault
         length = lookup.get(b"content-length")
         if length is not None and int(length) > limits.body_bytes and not self._gateway.wants_stream(request):
             return 413, f"request bodies may have {limits.body_bytes} bytes"
-        return _split_target(request, self._url)
+        return None
 
     def _schedule_probe(self, index: int) -> None:
         gap_s = _PROBE_GAPS_S[min(index, len(_PROBE_GAPS_S) - 1)]
@@ -391,5 +428,29 @@ def _split_target(request: Request, url: bytes) -> tuple[int, str] | None:
         request.lookup[b"host"] = authority
         url = slash + path or b"/"
     request.target = url
-    request.path = url.partition(b"?")[0]
+    path = request.path = url.partition(b"?")[0]
+    if (b"//" in path or b"." in path or b"%" in path) and not _is_plain(path):
+        return 400, "the path has empty or dot segments"
     return None
+
+
+def _is_plain(path: bytes) -> bool:
+    """No segment that could climb out of an upstream's base path, encoded or not."""
+    segments = unquote_to_bytes(path).split(b"/")[1:]
+    return not any(segment in (b".", b"..") for segment in segments) and b"" not in segments[:-1]
+
+
+def _too_large(message: str) -> CallError:
+    return CallError(kind="too_large", status=413, message=message)
+
+
+def _too_slow(message: str) -> CallError:
+    return CallError(kind="timeout", status=408, message=message)
+
+
+def _unreadable(message: str) -> CallError:
+    return CallError(kind="invalid_request", status=400, message=message)
+
+
+_BODY_FAULTS = {413: _too_large, 408: _too_slow}
+"""Faults found after a sound head: told in the caller's dialect, and recorded."""

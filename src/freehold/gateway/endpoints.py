@@ -69,6 +69,9 @@ def endpoint_of(method: bytes, path: bytes) -> Endpoint | None:
     return _RELAY
 
 
-def allowed_methods(path: bytes) -> bytes | None:
-    """For a path that only takes POST: the `Allow` header's value."""
-    return b"POST" if path in _POST else None
+def allowed_methods(path: bytes) -> tuple[bytes, ...] | None:
+    """The methods of a path that does not take all of them. OpenAI lists stored chat completions at the
+    very path that makes them."""
+    if path == b"/v1/chat/completions":
+        return (b"POST", b"GET")
+    return (b"POST",) if path in _POST else None

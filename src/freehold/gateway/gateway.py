@@ -185,9 +185,8 @@ class Gateway:
         if endpoint is None or (request.path.startswith(b"/v1/models") and request.method in (b"GET", b"HEAD")):
             return self._handle_local(connection, request)
         allowed = allowed_methods(request.path)
-        if allowed is not None and request.method not in (b"POST", b"GET", b"DELETE"):
-            connection.write(local.method_not_allowed(allowed))
-            connection.done()
+        if allowed is not None and request.method not in allowed:
+            connection.reply(local.method_not_allowed(allowed))
             return None
         self.calls += 1
         if not request.complete:
@@ -199,20 +198,25 @@ class Gateway:
         call.start()
         return None if call.settled and connection.current is not request else call
 
+    def reject(self, connection: ServerConnection, request: Request, error: CallError) -> bool:
+        endpoint = endpoint_of(request.method, request.path)
+        if endpoint is None:
+            return False
+        self.calls += 1
+        Call(self, connection, request, endpoint).refuse(error)
+        return True
+
     def _handle_local(self, connection: ServerConnection, request: Request) -> Handler | None:
         if request.path == b"/health":
-            connection.write(local.health(self._fault is None))
-            connection.done()
+            connection.reply(local.health(request, well=self._fault is None))
             return None
         admitted = admit(self.access, request.lookup)
         if not isinstance(admitted, Admitted):
-            connection.write(local.refusal(request, admitted))
-            connection.done()
+            connection.reply(local.refusal(request, admitted))
             return None
         answer = local.answer(self.catalog, request, self.clock.now_ms())
         if answer is not None:
-            connection.write(answer)
-            connection.done()
+            connection.reply(answer)
             return None
         exchange = AsgiExchange(self._control, connection, request, self.access)
         exchange.start(self)

@@ -32,12 +32,9 @@ _NOT_UPSTREAM = _HOP | {
     b"origin",
     b"referer",
     b"content-type",  # set with the body
-    b"x-freehold-project",
-    b"x-freehold-agent",
-    b"x-freehold-session",
-    b"x-freehold-task",
-    b"x-freehold-strict",
 }
+OWN_PREFIX = b"x-freehold-"
+"""Only we speak under this name, in either direction."""
 _NOT_DOWNSTREAM = _HOP | {b"set-cookie", b"alt-svc", b"strict-transport-security"}
 _VENDOR_PREFIXES = (b"anthropic-", b"openai-")
 
@@ -46,18 +43,20 @@ Header = tuple[bytes, bytes]
 
 def forwarded(headers: Iterable[Header]) -> bytes:
     """The client's headers that go upstream, as lines."""
-    return b"".join([b"%b: %b\r\n" % line for line in headers if line[0] not in _NOT_UPSTREAM])
+    return forwarded_without(headers, frozenset(), foreign=False)
 
 
 def forwarded_without(headers: Iterable[Header], replaced: frozenset[bytes], *, foreign: bool) -> bytes:
     """The same less `replaced`; `foreign`: the upstream speaks another dialect, so the headers of the
     client's vendor mean nothing there."""
+    headers = list(headers)
+    dropped = _NOT_UPSTREAM | replaced | _named_by_connection(headers)
     return b"".join(
         [
             b"%b: %b\r\n" % line
             for line in headers
-            if line[0] not in _NOT_UPSTREAM
-            and line[0] not in replaced
+            if line[0] not in dropped
+            and not line[0].startswith(OWN_PREFIX)
             and not (foreign and line[0].startswith(_VENDOR_PREFIXES))
         ]
     )
@@ -65,14 +64,22 @@ def forwarded_without(headers: Iterable[Header], replaced: frozenset[bytes], *, 
 
 def returned(headers: Iterable[Header]) -> list[Header]:
     """The upstream's headers that go to the client."""
-    return [line for line in headers if line[0] not in _NOT_DOWNSTREAM]
+    return [line for line in headers if line[0] not in _NOT_DOWNSTREAM and not line[0].startswith(OWN_PREFIX)]
 
 
 def returned_translated(headers: Iterable[Header]) -> list[Header]:
     """The same for an answer whose body is ours."""
     return [
-        line for line in headers if line[0] not in _NOT_DOWNSTREAM and not line[0].startswith(b"content-")
+        line
+        for line in headers
+        if line[0] not in _NOT_DOWNSTREAM and not line[0].startswith((b"content-", OWN_PREFIX))
     ]
+
+
+def _named_by_connection(headers: Iterable[Header]) -> frozenset[bytes]:
+    """Headers that `Connection` declares to be for this hop only (RFC 9110 §7.6.1)."""
+    named = [value for name, value in headers if name == b"connection"]
+    return frozenset(token.strip().lower() for value in named for token in value.split(b","))
 
 
 def safe_value(text: str) -> bytes:

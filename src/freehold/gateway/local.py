@@ -18,10 +18,13 @@ _OLLAMA_VERSION = "0.12.0"
 """Clients that probe an Ollama server want a version that they know; this is the grammar we answer in."""
 
 
-def health(well: bool) -> bytes:
+def health(request: Request, *, well: bool) -> bytes:
     """`GET /health`, without authentication."""
+    if request.method not in (b"GET", b"HEAD"):
+        return method_not_allowed((b"GET", b"HEAD"))
     body = msgspec.json.encode({"status": "ok" if well else "no_ledger", "version": __version__})
-    return replies.whole(200 if well else 503, body)
+    whole = replies.whole(200 if well else 503, body)
+    return whole[: len(whole) - len(body)] if request.method == b"HEAD" else whole
 
 
 def answer(catalog: Catalog, request: Request, now_ms: int) -> bytes | None:
@@ -31,19 +34,18 @@ def answer(catalog: Catalog, request: Request, now_ms: int) -> bytes | None:
         return replies.whole(200, b"")
     if method not in (b"GET", b"HEAD"):
         return None
-    body: bytes | None = None
+    whole: bytes | None = None
     if path == b"/v1/models":
-        body = _models(catalog, request, now_ms)
+        whole = _models(catalog, request, now_ms)
     elif path.startswith(b"/v1/models/"):
-        return _one_model(catalog, request, now_ms)
+        whole = _one_model(catalog, request, now_ms)
     elif path == b"/api/tags":
-        body = msgspec.json.encode({"models": [_tag(name) for name in names(catalog)]})
+        whole = replies.whole(200, msgspec.json.encode({"models": [_tag(name) for name in names(catalog)]}))
     elif path == b"/api/version":
-        body = msgspec.json.encode({"version": _OLLAMA_VERSION})
-    if body is None:
-        return None
-    whole = replies.whole(200, body)
-    return whole[: len(whole) - len(body)] if method == b"HEAD" else whole
+        whole = replies.whole(200, msgspec.json.encode({"version": _OLLAMA_VERSION}))
+    if whole is not None and method == b"HEAD":
+        return whole[: whole.index(b"\r\n\r\n") + 4]
+    return whole
 
 
 def names(catalog: Catalog) -> list[str]:
@@ -56,22 +58,27 @@ def refusal(request: Request, error: CallError) -> bytes:
     return replies.whole(error.status, error_body(error, dialect, ""))
 
 
-def method_not_allowed(allowed: bytes) -> bytes:
-    error = CallError(kind="method_not_allowed", status=405, message=f"this path takes {allowed.decode()} only")
-    return replies.whole(405, error_body(error, "chat", ""), extra=[(b"allow", allowed)])
+def method_not_allowed(allowed: tuple[bytes, ...]) -> bytes:
+    listed = b", ".join(allowed)
+    error = CallError(kind="method_not_allowed", status=405, message=f"this path takes {listed.decode()} only")
+    return replies.whole(405, error_body(error, "chat", ""), extra=[(b"allow", listed)])
 
 
 def _models(catalog: Catalog, request: Request, now_ms: int) -> bytes:
     query = parse_qs(request.target.partition(b"?")[2].decode("latin-1"))
     found = names(catalog)
     if b"anthropic-version" not in request.lookup:
-        return msgspec.json.encode({"object": "list", "data": [_openai(catalog, n, now_ms) for n in found]})
+        listed = {"object": "list", "data": [_openai(catalog, name, now_ms) for name in found]}
+        return replies.whole(200, msgspec.json.encode(listed))
     after = query.get("after_id", [""])[0]
     if after in found:
         found = found[found.index(after) + 1 :]
     limit = query.get("limit", ["1000"])[0]
-    page = found[: max(1, int(limit))] if limit.isdigit() else found
-    return msgspec.json.encode(
+    if not limit.isdigit() or not int(limit):
+        error = CallError(kind="invalid_request", status=400, message="limit must be a number from 1 on", param="limit")
+        return replies.whole(400, error_body(error, "messages", ""))
+    page = found[: int(limit)]
+    body = msgspec.json.encode(
         {
             "data": [_anthropic(name) for name in page],
             "first_id": page[0] if page else None,
@@ -79,6 +86,7 @@ def _models(catalog: Catalog, request: Request, now_ms: int) -> bytes:
             "last_id": page[-1] if page else None,
         }
     )
+    return replies.whole(200, body)
 
 
 def _one_model(catalog: Catalog, request: Request, now_ms: int) -> bytes:

@@ -97,7 +97,9 @@ class Relay:
         call = self.call
         call.status = self._status
         lines = self._passed_headers()
-        if length is not None:
+        if self._status in (204, 304):
+            pass  # no body by definition, so no framing
+        elif length is not None:
             lines.append((b"content-length", b"%d" % length))
         elif not call.request.http10:
             self._chunked = True
@@ -173,8 +175,7 @@ class WholeRelay(Relay):
         self._out = []
         if not self.committed:
             self.committed = True
-            length = len(rest) if self.call.request.method != b"HEAD" else self._length or 0
-            self._start(None if self._status in (204, 304) else length, measured)
+            self._start(len(rest) if self.call.request.method != b"HEAD" else self._length or 0, measured)
         if rest and self.call.conn.open:
             self.call.conn.write(replies.chunk(rest) if self._chunked else rest)
         if self._chunked:
@@ -195,6 +196,7 @@ class EventRelay(Relay):
         assert call.prepared is not None
         self._splitter = EventSplitter(call.gateway.limits.event_bytes)
         self._partial = False
+        self._last = False
         self._strip = call.prepared.strip_usage
         self._dialect = call.prepared.dialect
         self._marks = _MARKS[self._dialect]
@@ -231,18 +233,20 @@ class EventRelay(Relay):
         if event:
             self._count(event)
             self._out.append(event)
+        if self._last:  # the receipt is written before the client can take the answer for whole
+            self._last = False
+            self._settle_ok()
 
     def _look(self, event: bytes) -> bool:
         """Read an event that may matter; True when it is not to be passed on."""
         data = event_data(event)
         if data == b"[DONE]":
-            self._settle_ok()
+            self._last = True
             return False
         self.tap.event(data)
         if self._strip and b'"choices"' in data and _is_usage_only(data):
             return True
-        if self._dialect != "chat" and self.tap.terminal:
-            self._settle_ok()
+        self._last = self._dialect != "chat" and self.tap.terminal
         return False
 
     def _settle_ok(self) -> None:
@@ -268,9 +272,11 @@ class EventRelay(Relay):
     def cut(self, reason: str) -> None:
         if not self.call.settled:
             self.call.status = self._status
-            settle(self.call, "truncated", reason)
             error = self._upstream_error(reason)
-            self._out.append(error_event(error, self._dialect, self.call.id, self.events, answer_id=self.tap.answer_id))
+            event = error_event(error, self._dialect, self.call.id, self._sequence(), answer_id=self._answer_id())
+            self._count(event)
+            self._out.append(event)
+            settle(self.call, "truncated", reason)
         self._send_rest()
 
     def _send_rest(self) -> None:
@@ -283,6 +289,15 @@ class EventRelay(Relay):
     def probe(self) -> None:
         if self._chunked:
             self.call.conn.write(replies.chunk(b": \n\n"))
+
+    def _sequence(self) -> int:
+        """The number of the next Responses event."""
+        signs = self.call.signs
+        return self.events + (signs.sent if signs is not None else 0)
+
+    def _answer_id(self) -> str:
+        """The response id that the client knows: ours when signs of life were sent."""
+        return f"resp_{self.call.id}" if self._filter is not None else self.tap.answer_id
 
 
 class TranslatedWhole(Relay):
@@ -346,11 +361,11 @@ class TranslatedStream(Relay):
 
     def _say(self, said: bytes) -> None:
         self.tap.usage_raw = self._translator.usage_raw
-        if self._translator.finished:
-            self._settle()
         if said:
             self._count(said)
             self._out.append(said)
+        if self._translator.finished:
+            self._settle()
 
     def _settle(self) -> None:
         if self.call.settled:
@@ -368,8 +383,10 @@ class TranslatedStream(Relay):
     def cut(self, reason: str) -> None:
         if not self.call.settled:
             self.call.status = self._status
+            said = self._translator.fail(self._upstream_error(reason))
+            self._count(said)
+            self._out.append(said)
             settle(self.call, "truncated", reason)
-            self._out.append(self._translator.fail(self._upstream_error(reason)))
         self._send_rest()
 
     def _send_rest(self) -> None:

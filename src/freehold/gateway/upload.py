@@ -185,6 +185,11 @@ class UploadCall(Call):
     def _is_chunked(self) -> bool:
         return b"content-length" not in self.request.lookup
 
+    def body_failed(self, error: CallError) -> None:
+        if not self.settled:
+            self.drop_upstream()
+            self.refuse(error)
+
     def drop_upstream(self) -> None:
         self._sending = None
         super().drop_upstream()

@@ -19,6 +19,9 @@ import msgspec
 from freehold.gateway.limits import Limits
 
 
+_MOST_HEADERS = 256
+
+
 class Origin(msgspec.Struct, frozen=True):
     """Where connections go: `tls` over `host`:`port`; `authority` for the Host header."""
 
@@ -78,6 +81,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_answer",
         "_began",
         "_eof_ends",
+        "_head_bytes",
         "_headers",
         "_parser",
         "_pool",
@@ -96,6 +100,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._answer: Answer | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._began = False
+        self._head_bytes = 0
         self._eof_ends = False
         self._spare_request: bytes | None = None
 
@@ -105,6 +110,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Send `request` for `answer`. On a reused connection it is kept until the answer begins."""
         self._answer = answer
         self._began = False
+        self._head_bytes = 0
         self._spare_request = request if reused else None
         assert self._transport is not None
         self._transport.write(request)
@@ -145,6 +151,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         answer = self._answer
+        if not self._began:
+            self._head_bytes += len(data)
         if answer is None:  # bytes that nobody asked for: not a server to be trusted with another call
             self.close()
             return
@@ -157,6 +165,9 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail("the upstream tried to switch protocols")
             return
         if self._answer is answer:
+            if not self._began and self._head_bytes > self._pool.limits.header_bytes:
+                self._fail("the head of the upstream's answer is too large")
+                return
             answer.flush()
 
     def eof_received(self) -> bool:
@@ -197,6 +208,10 @@ class UpstreamConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200 or self._answer is None:
+            return
+        size = sum(len(name) + len(value) for name, value in self._headers) if self._head_bytes > 16_384 else 0
+        if size > self._pool.limits.header_bytes or len(self._headers) > _MOST_HEADERS:
+            self._fail("the head of the upstream's answer is too large")
             return
         self._began = True
         self._spare_request = None
