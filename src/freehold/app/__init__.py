@@ -6,6 +6,7 @@ package that knows concrete adapters.
     models    names and places as people see them
 """
 
+from freehold.adapters.host.doctor import run_checks as check_machine
 from freehold.app.serve import run
 
-__all__ = ["run"]
+__all__ = ["check_machine", "run"]

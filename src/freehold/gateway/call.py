@@ -113,7 +113,7 @@ class Call:
             if self.endpoint.carriage in ("relay", "stored"):
                 return True
             return self.refuse(_bad_body(f"the request body is not valid JSON: {error}"))
-        if not self.seen.model and self.endpoint.carriage not in ("relay", "stored"):
+        if not self.seen.model and not (self.endpoint.model_optional and self.gateway.catalog.default_provider):
             return self.refuse(_bad_body("the request names no model: set \"model\"", param="model"))
         return True
 

@@ -24,34 +24,36 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     carriage: Carriage
     dialect: Dialect
+    model_optional: bool = False
+    """OpenAI's own API takes these without a model (a stored prompt names it, or there is a default)."""
 
 
-def _endpoint(name: str, carriage: Carriage, dialect: Dialect = "chat") -> Endpoint:
-    return Endpoint(name=name, carriage=carriage, dialect=dialect)
+def _endpoint(name: str, carriage: Carriage, dialect: Dialect = "chat", *, optional: bool = False) -> Endpoint:
+    return Endpoint(name=name, carriage=carriage, dialect=dialect, model_optional=optional)
 
 
 _POST: dict[bytes, Endpoint] = {
     b"/v1/chat/completions": _endpoint("chat", "dialect", "chat"),
     b"/v1/messages": _endpoint("messages", "dialect", "messages"),
-    b"/v1/responses": _endpoint("responses", "dialect", "responses"),
+    b"/v1/responses": _endpoint("responses", "dialect", "responses", optional=True),
     b"/api/chat": _endpoint("ollama.chat", "dialect", "ollama"),
     b"/v1/completions": _endpoint("completions", "openai"),
     b"/v1/embeddings": _endpoint("embeddings", "openai"),
     b"/v1/rerank": _endpoint("rerank", "openai"),
-    b"/v1/moderations": _endpoint("moderations", "openai"),
-    b"/v1/images/generations": _endpoint("images.generations", "openai"),
+    b"/v1/moderations": _endpoint("moderations", "openai", optional=True),
+    b"/v1/images/generations": _endpoint("images.generations", "openai", optional=True),
     b"/v1/images/edits": _endpoint("images.edits", "upload"),
     b"/v1/images/variations": _endpoint("images.variations", "upload"),
     b"/v1/audio/speech": _endpoint("audio.speech", "openai"),
     b"/v1/audio/transcriptions": _endpoint("audio.transcriptions", "upload"),
     b"/v1/audio/translations": _endpoint("audio.translations", "upload"),
     b"/v1/messages/count_tokens": _endpoint("messages.count_tokens", "count", "messages"),
-    b"/v1/responses/input_tokens": _endpoint("responses.input_tokens", "count", "responses"),
+    b"/v1/responses/input_tokens": _endpoint("responses.input_tokens", "count", "responses", optional=True),
 }
 
-_RELAY = _endpoint("relay", "relay")
-_STORED = _endpoint("responses.stored", "stored", "responses")
-_RELAY_MESSAGES = _endpoint("relay", "relay", "messages")
+_RELAY = _endpoint("relay", "relay", optional=True)
+_STORED = _endpoint("responses.stored", "stored", "responses", optional=True)
+_RELAY_MESSAGES = _endpoint("relay", "relay", "messages", optional=True)
 
 
 def endpoint_of(method: bytes, path: bytes) -> Endpoint | None:

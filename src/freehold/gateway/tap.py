@@ -69,6 +69,8 @@ class Tap:
         self.began = True
         if outer.type in _LAST:
             self.terminal = True
+        if outer.type == "error":
+            self.error = data[:500].decode("utf-8", "replace")
         parts: tuple[_Inner | None, ...] = (outer, outer.message, outer.response)
         for part in parts:
             if part is None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from freehold.gateway.gateway import Gateway
 
 _MODEL_FIELD = re.compile(
-    rb'\r\ncontent-disposition:[^\r\n]*;\s*name="?model"?\s*(?:\r\n[^\r\n]+)*\r\n\r\n([^\r\n]{1,200})\r\n', re.IGNORECASE
+    rb'\r\ncontent-disposition:[^\r\n]*;\s*name="?model"?[ \t]*(?:\r\n[^\r\n]+)*\r\n\r\n([^\r\n]{1,200})\r\n', re.IGNORECASE
 )
 
 
