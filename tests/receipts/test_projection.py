@@ -26,9 +26,10 @@ def project(path: Path, entries: list[bytes]) -> None:
         projection.add(entries)
 
 
-def sums(path: Path, statement: str) -> tuple[int, ...]:
+def sums(path: Path, table: str) -> tuple[int, ...]:
+    name = "sums_of_calls" if table == "calls" else "sums_of_rollups"
     with closing(sqlite3.connect(path)) as db:
-        return db.execute(statements("reports")[statement]).fetchone()
+        return db.execute(statements("reports")[name].replace("{table}", table)).fetchone()
 
 
 def test_the_columns_of_the_code_are_those_of_the_schema() -> None:
@@ -50,10 +51,11 @@ def test_any_batches_give_the_same_tables_and_sums_to_the_nano(
         at += len(batch)
     project(folder / "parts.db", ENTRIES[at:])
     project(folder / "whole.db", ENTRIES)
-    for table in ("calls", "rollups"):
+    for table in ("calls", "rollups", "session_rollups"):
         assert rows_of(folder / "parts.db", table) == rows_of(folder / "whole.db", table)
-    assert sums(folder / "parts.db", "sums_of_calls") == sums(folder / "parts.db", "sums_of_rollups")
-    assert sums(folder / "whole.db", "sums_of_calls")[1] == sum(number * 7 + 1 for number in range(400))
+    for table in ("rollups", "session_rollups"):
+        assert sums(folder / "parts.db", "calls") == sums(folder / "parts.db", table)
+    assert sums(folder / "whole.db", "calls")[1] == sum(number * 7 + 1 for number in range(400))
 
 
 def test_a_failure_in_the_middle_leaves_nothing_and_the_next_try_everything(tmp_path: Path) -> None:
@@ -72,8 +74,8 @@ def test_a_failure_in_the_middle_leaves_nothing_and_the_next_try_everything(tmp_
         db.commit()
     with closing(Projection(path)) as projection:
         projection.add(ENTRIES[projection.position : 300])
-    assert sums(path, "sums_of_calls") == sums(path, "sums_of_rollups")
-    assert sums(path, "sums_of_calls")[0] == 300
+    assert sums(path, "calls") == sums(path, "rollups") == sums(path, "session_rollups")
+    assert sums(path, "calls")[0] == 300
 
 
 def test_numbers_that_no_provider_can_mean_are_capped_and_do_not_stop_the_rest(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.receipts.story import SMALL, FakeClock, rows_of, write_numbers
 
 
 def tables(home: Path) -> list[list[tuple[object, ...]]]:
-    return [rows_of(home / "receipts.db", name) for name in ("calls", "rollups")]
+    return [rows_of(home / "receipts.db", name) for name in ("calls", "rollups", "session_rollups")]
 
 
 def test_rebuilding_gives_the_live_tables_again(tmp_path: Path) -> None:

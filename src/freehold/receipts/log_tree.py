@@ -53,14 +53,11 @@ class LogTree:
         """Entries hashed so far."""
         return self._edge.size
 
-    def extend(self, limit: int) -> int:
-        """Hash up to `limit` further entries of the journal and write tiles that became full.
-
-        Returns how many there were. Raises LedgerError when the journal is shorter than promised.
-        """
+    def extend(self, limit: int) -> list[bytes]:
+        """Hash up to `limit` further entries of the journal and write tiles that became full; returns them."""
         entries = self._reader.read(limit)
         self._add(entries, self._folder.write_full)
-        return len(entries)
+        return entries
 
     def sign(self) -> Checkpoint:
         """Publish a checkpoint over all entries hashed so far. They must be durable already."""

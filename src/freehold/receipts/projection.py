@@ -17,7 +17,7 @@ from freehold.receipts.rows import COLUMNS, Cell, row_of_entry
 from freehold.receipts.statements import schema, statements
 
 DATABASE = "receipts.db"
-_ROWS_A_STATEMENT = (128, 16, 1)
+_ROWS_A_STATEMENT = (128, 16, 4, 1)
 
 
 class Projection:
@@ -56,6 +56,8 @@ class Projection:
         tables = self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         if not tables:
             self._db.executescript(f"BEGIN IMMEDIATE;{schema()}COMMIT;")
+        self._db.execute("PRAGMA temp_store = MEMORY")
+        self._db.execute(self._sql["batch_table"])
         if not self._bulk:
             self._db.execute(self._sql["index_ids"])
 
@@ -68,7 +70,9 @@ class Projection:
         try:
             unreadable = self._insert(start, entries)
             stop = start + len(entries)
-            self._db.execute(self._sql["roll_up"], {"start": start, "stop": stop})
+            self._db.execute(self._sql["sum_batch"], {"start": start, "stop": stop})
+            for name in ("roll_up_sessions", "roll_up", "forget_batch"):
+                self._db.execute(self._sql[name])
             last_leaf = leaf_hash(entries[-1])
             advance = {"position": stop, "last_leaf": last_leaf, "unreadable": unreadable}
             self._db.execute(self._sql["advance"], advance)

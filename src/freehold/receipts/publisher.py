@@ -34,7 +34,7 @@ class Pace:
 
     segment_entries: int = SEGMENT_ENTRIES
     """Entries a journal segment, a multiple of 256."""
-    poll_s: float = 0.1
+    poll_s: float = 0.2
     checkpoint_s: float = 1.0
     retry_s: float = 1.0
     """Wait after a failure; doubles with each further one, up to a minute."""
@@ -68,7 +68,7 @@ class PublishingWork:
         with ExitStack() as opened:
             self._tree = opened.enter_context(closing(LogTree(folder, signer)))
             self._projection = opened.enter_context(closing(Projection(home / DATABASE)))
-            self._reader = opened.enter_context(LogReader(folder, self._projection.position))
+            self._late = opened.enter_context(LogReader(folder, self._projection.position))
             self._check_projection(folder)
             self._opened = opened.pop_all()
 
@@ -79,11 +79,13 @@ class PublishingWork:
         """
         self._sync.sync(entries)
         missing = entries - self._tree.size
-        if missing > 0 and not self._tree.extend(min(missing, self._pace.batch_entries)):
+        fresh = self._tree.extend(min(missing, self._pace.batch_entries)) if missing > 0 else []
+        if missing > 0 and not fresh:
             raise LedgerError(f"the journal ends after {self._tree.size} entries instead of {entries}")
-        missing = min(self._tree.size, entries) - self._projection.position
-        if missing > 0:
-            self._projection.add(self._reader.read(min(missing, self._pace.batch_entries)))
+        behind = self._tree.size - len(fresh) - self._projection.position
+        if behind > 0:  # a start with an older database, or none: it catches up by itself
+            fresh = self._late.read(min(behind, self._pace.batch_entries))
+        self._projection.add(fresh)
         reached = self._tree.size >= entries and self._projection.position >= entries
         since_s = self._clock.monotonic_s() - self._last_sign_s
         if self._tree.size > self._tree.signed and (

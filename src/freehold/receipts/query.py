@@ -213,6 +213,7 @@ def costs(
         "last_hour": -(-until_ms // _HOUR_MS) if until_ms is not None else _FOR_EVER,
     }
     text = statements("reports")["costs"].replace("{name}", _GROUPS[by])
+    text = text.replace("{table}", "session_rollups" if by in ("session", "task") else "rollups")
     rows: dict[str, CostRow] = {}
     for name, state, calls, errors, refused, cancelled, nanos, *tokens in db.execute(text, hours):
         row = rows.setdefault(name, CostRow(name))

@@ -43,12 +43,17 @@ class ProjectionAudit:
             more = self.position - entries
             text = f"the database has {more} entries more than the log: the log's end was cut off"
             self.problems.append(Problem("truncated", entries, text))
-        self._db.execute("BEGIN")  # both sums of one moment
+        self._db.execute("BEGIN")  # all sums of one moment
         calls = self._db.execute(self._sql["sums_of_calls"]).fetchone()
-        rollups = self._db.execute(self._sql["sums_of_rollups"]).fetchone()
+        for table in ("rollups", "session_rollups"):
+            sums = self._db.execute(self._sql["sums_of_rollups"].replace("{table}", table)).fetchone()
+            if sums[0] is None:  # an empty table
+                sums = (0, *sums[1:])
+            if sums != calls:
+                self.problems.append(
+                    Problem("projection", -1, f"the table {table} does not add up to the calls")
+                )
         self._db.execute("COMMIT")
-        if [value or 0 for value in calls] != [value or 0 for value in rollups]:
-            self.problems.append(Problem("projection", -1, "the rollups do not add up to the calls"))
         return self.problems
 
 

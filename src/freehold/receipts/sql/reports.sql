@@ -15,13 +15,13 @@ FROM calls;
 SELECT sum(calls), sum(cost_nanos), sum(total_us), sum(fresh_in), sum(cache_read), sum(cache_write_5m),
   sum(cache_write_1h), sum(audio_in), sum(image_in), sum(visible_out), sum(reasoning), sum(audio_out),
   sum(image_out), sum(web_searches), sum(errors), sum(refused), sum(cancelled)
-FROM rollups;
+FROM {table};
 
 -- name: costs
--- {name} is one of the fixed expressions in `query`, never text from outside.
+-- {name} and {table} are fixed expressions in `query`, never text from outside.
 SELECT {name}, cost_state, sum(calls), sum(errors), sum(refused), sum(cancelled), sum(cost_nanos),
   sum(fresh_in + audio_in + image_in), sum(cache_read), sum(cache_write_5m + cache_write_1h),
   sum(visible_out + audio_out + image_out), sum(reasoning)
-FROM rollups
+FROM {table}
 WHERE hour >= :first_hour AND hour < :last_hour
 GROUP BY 1, 2;

@@ -45,7 +45,37 @@ CREATE TABLE calls (
 ) STRICT;
 
 -- Sums by hour (`hour` = started_ms / 3,600,000), written in the transaction that writes the calls.
+-- Sessions and tasks are without number, so they have a table of their own and the other stays small.
 CREATE TABLE rollups (
+  hour INTEGER NOT NULL,
+  project TEXT NOT NULL,
+  agent TEXT NOT NULL,
+  via_key TEXT NOT NULL,
+  model TEXT NOT NULL,
+  deployment TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  cost_state TEXT NOT NULL,
+  calls INTEGER NOT NULL,
+  errors INTEGER NOT NULL,
+  refused INTEGER NOT NULL,
+  cancelled INTEGER NOT NULL,
+  total_us INTEGER NOT NULL,
+  cost_nanos INTEGER NOT NULL,
+  fresh_in INTEGER NOT NULL,
+  cache_read INTEGER NOT NULL,
+  cache_write_5m INTEGER NOT NULL,
+  cache_write_1h INTEGER NOT NULL,
+  audio_in INTEGER NOT NULL,
+  image_in INTEGER NOT NULL,
+  visible_out INTEGER NOT NULL,
+  reasoning INTEGER NOT NULL,
+  audio_out INTEGER NOT NULL,
+  image_out INTEGER NOT NULL,
+  web_searches INTEGER NOT NULL,
+  PRIMARY KEY (hour, project, agent, via_key, model, deployment, provider, cost_state)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE session_rollups (
   hour INTEGER NOT NULL,
   project TEXT NOT NULL,
   agent TEXT NOT NULL,
