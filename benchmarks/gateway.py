@@ -136,11 +136,12 @@ class Bench:
 
     def warm(self) -> None:
         for target in list(self.targets):
-            try:
-                for name in ("chat64", "stream64"):
-                    self.loader.run(target, SCENARIOS[name], 0.3)
-            except LoadFailed as why:
-                self._lose(target, SCENARIOS[name], str(why))
+            for scenario in (SCENARIOS["chat64"], SCENARIOS["stream64"]):
+                try:
+                    self.loader.run(target, scenario, 0.3)
+                except LoadFailed as why:
+                    self._lose(target, scenario, str(why))
+                    break
 
     def rounds(self) -> None:
         """Slices of one scenario stand next to each other in time, so that their ratios share the weather."""
