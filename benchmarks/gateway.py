@@ -158,7 +158,7 @@ class Bench:
             if target.usage is None or target.name == SAME_NAME:
                 continue
             if self.plan.full:
-                self.measure(target, million, MILLION_S.get(target.name, 180.0), MILLION)
+                self.measure(target, million, MILLION_S.get(target.name, 240.0), MILLION)
             names = (OURS, SAME_NAME) if target.name == OURS else (target.name,)
             taken = [s for (name, _), found in self.run.samples.items() if name in names for s in found]
             self.run.worked_mb[target.name] = (target.usage.rss_mb(), sum(s.calls for s in taken))

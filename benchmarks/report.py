@@ -251,10 +251,11 @@ def bars_table(run: Run) -> str:
 def text(run: Run) -> str:
     """Everything a run found out, as Markdown that reads well in a terminal too."""
     parts: list[str] = []
-    if run.targets():
+    streamed = {bool(s.events) for found in run.samples.values() for s in found}
+    if False in streamed:
+        parts += ["Calls. Latency p50 / p99, added to direct's (direct: its own).", calls_table(run)]
+    if True in streamed:
         parts += [
-            "Calls. Latency p50 / p99, added to direct's (direct: its own).",
-            calls_table(run),
             "Streams. Events 5 ms apart; events/s and flood: no pause, client asks for usage / does not.",
             streams_table(run),
         ]
