@@ -54,7 +54,7 @@ class LogTree:
         return self._edge.size
 
     def extend(self, limit: int) -> list[bytes]:
-        """Hash up to `limit` further entries of the journal and write tiles that became full; returns them."""
+        """Hash up to `limit` further entries and write tiles that became full; returns these entries."""
         entries = self._reader.read(limit)
         self._add(entries, self._folder.write_full)
         return entries
