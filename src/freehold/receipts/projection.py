@@ -17,7 +17,7 @@ from freehold.receipts.rows import COLUMNS, Cell, row_of_entry
 from freehold.receipts.statements import schema, statements
 
 DATABASE = "receipts.db"
-_ROWS_A_STATEMENT = (128, 16, 4, 1)
+_ROWS_A_STATEMENT = (64, 16, 4, 1)
 
 
 class Projection:

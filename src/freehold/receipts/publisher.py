@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,10 @@ from freehold.receipts.notes import Signer
 from freehold.receipts.projection import DATABASE, Projection
 
 _LONGEST_RETRY_S = 60.0
+_SLICE = 256
+_BREATH_S = 0.000_1
+"""After a slice of hashing the interpreter's lock is let go for long enough that a waiting loop wakes up. A
+short system call is too short: this thread would take the lock back, up to the switch interval of 5 ms."""
 _log = logging.getLogger("freehold.receipts")
 
 
@@ -78,10 +83,7 @@ class PublishingWork:
         `final` signs at once instead of when the interval is over.
         """
         self._sync.sync(entries)
-        missing = entries - self._tree.size
-        fresh = self._tree.extend(min(missing, self._pace.batch_entries)) if missing > 0 else []
-        if missing > 0 and not fresh:
-            raise LedgerError(f"the journal ends after {self._tree.size} entries instead of {entries}")
+        fresh = self._extend(min(entries, self._tree.size + self._pace.batch_entries))
         behind = self._tree.size - len(fresh) - self._projection.position
         if behind > 0:  # a start with an older database, or none: it catches up by itself
             fresh = self._late.read(min(behind, self._pace.batch_entries))
@@ -96,6 +98,17 @@ class PublishingWork:
             self._last_sign_ms = self._clock.now_ms()
             self._tree.seal(self._projection.position)
         return reached and self._tree.signed == self._tree.size
+
+    def _extend(self, size: int) -> list[bytes]:
+        """Hash entries until the tree has `size`; returns them."""
+        fresh: list[bytes] = []
+        while self._tree.size < size:
+            part = self._tree.extend(min(size - self._tree.size, _SLICE))
+            if not part:
+                raise LedgerError(f"the journal ends after {self._tree.size} entries instead of {size}")
+            fresh += part
+            time.sleep(_BREATH_S)
+        return fresh
 
     def behind(self, entries: int) -> bool:
         """True when entries wait to be hashed or projected."""
