@@ -9,8 +9,7 @@ from __future__ import annotations
 import pytest
 
 from freehold.testing.tiny_model import MODEL_NAME, scripts
-from tests.compat import programs
-from tests.compat.agents import run_agent
+from tests.compat.agents import Agents
 
 pytestmark = [pytest.mark.foreign, pytest.mark.engine, pytest.mark.xdist_group("tiny")]
 
@@ -19,51 +18,8 @@ RECITED = scripts.texts()[scripts.DEFAULT]
 
 
 @pytest.fixture
-def claude(tiny, tmp_path):
-    """A turn of Claude Code, as `claude -p` runs it."""
-    command = programs.program("claude")
-    if command is None:
-        pytest.skip("Claude Code is not fetched: make compat")
-
-    def turn(prompt, *options):
-        flags = ("--model", MODEL_NAME, "--output-format", "stream-json", "--verbose", *options)
-        return run_agent(
-            tmp_path,
-            str(command),
-            "-p",
-            prompt,
-            *flags,
-            ANTHROPIC_BASE_URL=tiny.url,
-            ANTHROPIC_AUTH_TOKEN="unused",
-            CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
-        )
-
-    return turn
-
-
-@pytest.fixture
-def codex(tiny, tmp_path):
-    """A turn of Codex, as `codex exec` runs it."""
-    command = programs.program("codex")
-    if command is None:
-        pytest.skip("Codex is not fetched: make compat")
-
-    def turn(*arguments):
-        place = f'{{name="Freehold",base_url="{tiny.url}/v1",wire_api="responses",env_key="FREEHOLD_KEY"}}'
-        configured = {"model_provider": "freehold", "model": MODEL_NAME, "model_providers.freehold": place}
-        flags = [part for name, value in configured.items() for part in ("-c", f"{name}={value}")]
-        return run_agent(
-            tmp_path,
-            str(command),
-            "exec",
-            "--skip-git-repo-check",
-            "--json",
-            *flags,
-            *arguments,
-            FREEHOLD_KEY="unused",
-        )
-
-    return turn
+def agents(tiny, tmp_path):
+    return Agents(tmp_path, tiny.url)
 
 
 def check_receipts(receipts, endpoint):
@@ -82,8 +38,8 @@ def check_receipts(receipts, endpoint):
     assert {receipt.usage_state for receipt in receipts} == {"reported"}
 
 
-def test_claude_code_uses_its_tool(tiny, claude):
-    turn = claude("please @@tool", "--allowedTools", "Bash")
+def test_claude_code_uses_its_tool(tiny, agents):
+    turn = agents.claude(MODEL_NAME, "please @@tool", "--allowedTools", "Bash")
     assert turn.status == 0, turn.errors
     blocks = [block for event in turn.of("assistant") for block in event["message"]["content"]]
     (call,) = [block for block in blocks if block["type"] == "tool_use"]
@@ -101,15 +57,15 @@ def test_claude_code_uses_its_tool(tiny, claude):
     assert used["output_tokens"] == sum(receipt.usage.output_total for receipt in receipts)
 
 
-def test_claude_code_talks_and_goes_on_with_a_session(tiny, claude):
-    (first,) = claude("hello").of("result")
-    (again,) = claude("please @@unicode", "--resume", first["session_id"]).of("result")
+def test_claude_code_talks_and_goes_on_with_a_session(tiny, agents):
+    (first,) = agents.claude(MODEL_NAME, "hello").of("result")
+    (again,) = agents.claude(MODEL_NAME, "please @@unicode", "--resume", first["session_id"]).of("result")
     assert (first["result"], again["result"]) == (RECITED, scripts.texts()["unicode"])
     assert [receipt.outcome for receipt in tiny.new_receipts()] == ["ok", "ok"]
 
 
-def test_codex_uses_its_tool(tiny, codex):
-    turn = codex("please @@tool")
+def test_codex_uses_its_tool(tiny, agents):
+    turn = agents.codex(MODEL_NAME, "please @@tool")
     assert turn.status == 0, turn.errors
     done = {item["type"]: item for event in turn.of("item.completed") for item in [event["item"]]}
     ran = done["command_execution"]
@@ -125,9 +81,9 @@ def test_codex_uses_its_tool(tiny, codex):
     assert ended["usage"]["output_tokens"] == sum(receipt.usage.output_total for receipt in receipts)
 
 
-def test_codex_goes_on_with_a_session(tiny, codex):
-    assert codex("hello").status == 0
-    turn = codex("resume", "--last", "please @@unicode")
+def test_codex_goes_on_with_a_session(tiny, agents):
+    assert agents.codex(MODEL_NAME, "hello").status == 0
+    turn = agents.codex(MODEL_NAME, "resume", "--last", "please @@unicode")
     assert turn.status == 0, turn.errors
     said = [
         event["item"]["text"]
