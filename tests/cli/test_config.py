@@ -51,6 +51,18 @@ def test_a_model_that_is_not_there_is_noted_but_is_no_mistake(freehold: Freehold
     assert "is fine" in ran.out
 
 
+def test_a_candidate_that_is_not_in_the_file_is_noted(freehold: Freehold) -> None:
+    write(
+        "providers: {p: {base_url: http://x, models: [a]}, any: {base_url: http://y}}\n"
+        "models: {fast: [p/a, any/b, p/c, qwen]}\n"
+    )
+    notes = freehold("config", "check", "--json").json["notes"]
+    assert [note.split(" is not in this file")[0] for note in notes] == [
+        "models.fast: p/c",
+        "models.fast: qwen",
+    ]
+
+
 def test_show_prints_what_is_in_force_and_no_secret(freehold: Freehold) -> None:
     write(
         f"auth: {{keys: [{SECRET}]}}\n"

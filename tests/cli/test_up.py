@@ -90,6 +90,16 @@ def test_steps_are_lines_and_warnings_stand_out() -> None:
     assert text == "· Opened.\n! qwen did \N{REPLACEMENT CHARACTER}[31mnot start\n"
 
 
+def test_a_server_that_tells_its_state_again_is_heard_once() -> None:
+    def step(state: str, text: str) -> Progress:
+        return Progress(stage="server", text=text, data={"name": "qwen", "state": state})
+
+    text = told(
+        step("starting", "starting"), step("starting", "starting (llama.cpp)"), step("ready", "ready")
+    )
+    assert text == "· starting\n· ready\n"
+
+
 def test_the_end_says_everything_needed_to_begin() -> None:
     text = told(ready_progress(FACTS))
     assert "http://127.0.0.1:8400/v1" in text

@@ -82,11 +82,24 @@ def without_secrets(config: Config) -> dict[str, Any]:
 
 def _notes(config: Config) -> list[str]:
     """What is allowed, but will not work as it stands."""
-    return [
+    missing = [
         f"servers.{name}.model: there is no file {server.model}"
         for name, server in config.servers.items()
         if not Path(server.model).is_file()
     ]
+    return missing + [
+        f"models.{alias}: {candidate} is not in this file, so it must be found on this machine at the start"
+        for alias, candidates in config.models.items()
+        for candidate in candidates
+        if not _is_offered(config, candidate)
+    ]
+
+
+def _is_offered(config: Config, candidate: str) -> bool:
+    provider = config.providers.get(candidate.partition("/")[0])
+    if provider is None:
+        return candidate in config.servers
+    return provider.models == "*" or candidate.partition("/")[2] in provider.models
 
 
 def _problem(error: ConfigError) -> dict[str, object]:

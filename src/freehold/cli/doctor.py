@@ -58,6 +58,7 @@ def tell(findings: list[Finding]) -> None:
         finding for level in ("fail", "warn", "info") for finding in findings
         if finding.level == level and finding.advice
     ]  # fmt: skip
+    print()
     if advised:
         say("What to do:")
     for finding in advised:

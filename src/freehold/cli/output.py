@@ -48,6 +48,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     """One table. `>NAME` is a column of numbers, to the right; `=NAME` is never broken over lines."""
     table = Table(
         box=box.SIMPLE_HEAD if sys.stdout.isatty() else None,
+        show_edge=False,
         header_style="bold",
         pad_edge=False,
     )

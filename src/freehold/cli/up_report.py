@@ -22,11 +22,17 @@ _BOLD, _DIM, _WARN, _END = "\x1b[1m", "\x1b[2m", "\x1b[33m", "\x1b[0m"
 def reporter(out: TextIO, *, as_json: bool) -> Callable[[Progress], None]:
     """A function that writes each step to `out` as it comes."""
     colour = out.isatty() and "NO_COLOR" not in os.environ
+    told: dict[object, object] = {}
 
     def tell_program(progress: Progress) -> None:
         print(msgspec.json.encode(progress).decode(), file=out, flush=True)
 
     def tell_person(progress: Progress) -> None:
+        if progress.stage == "server":  # a server tells its state again when it knows more about it
+            name, state = progress.data.get("name"), progress.data.get("state")
+            if progress.level == "info" and told.get(name) == state:
+                return
+            told[name] = state
         print("\n".join(step_lines(progress, colour=colour)), file=out, flush=True)
 
     return tell_program if as_json else tell_person

@@ -10,6 +10,7 @@ import typer
 from freehold.cli.receipts.check import check
 from freehold.cli.receipts.export import export
 from freehold.cli.receipts.listing import list_
+from freehold.cli.receipts.payloads import payload, redact
 from freehold.cli.receipts.prove import prove
 from freehold.cli.receipts.rebuild import rebuild
 from freehold.cli.receipts.show import show
@@ -25,6 +26,8 @@ for _command, _name in (
     (prove, "prove"),
     (check, "check"),
     (export, "export"),
+    (payload, "payload"),
+    (redact, "redact"),
     (rebuild, "rebuild"),
 ):
     app.command(_name)(_command)
