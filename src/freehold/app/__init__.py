@@ -6,7 +6,15 @@ package that knows concrete adapters.
     models    names and places as people see them
 """
 
-from freehold.adapters.host.doctor import run_checks as check_machine
 from freehold.app.serve import run
 
 __all__ = ["check_machine", "run"]
+
+
+def __getattr__(name: str) -> object:
+    # The doctor looks at GPUs, disks and ports; a Freehold that only serves never loads it.
+    if name == "check_machine":
+        from freehold.adapters.host.doctor import run_checks  # noqa: PLC0415
+
+        return run_checks
+    raise AttributeError(name)

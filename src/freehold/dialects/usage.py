@@ -8,7 +8,7 @@ some beside it. What a token costs belongs to `costs`; estimating without a usag
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 
@@ -16,6 +16,7 @@ from freehold.core.catalog import Dialect
 from freehold.core.usage import Usage
 
 _Object = dict[str, Any]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 _MAX_COUNT = 2**53
 """No real count is larger; what is (a float overflow, a bug) is read as absent."""
@@ -28,12 +29,38 @@ def usage_of(dialect: Dialect, raw: bytes) -> Usage:
     fields are ignored, and anything that is not an object is no usage. Never a negative bucket.
     `dialect` "ollama" takes the whole final object (`prompt_eval_count`, `eval_count`).
     """
+    if dialect == "chat":
+        try:
+            plain = _decode_plain(raw)
+        except (msgspec.MsgspecError, RecursionError):
+            pass  # another habit, or more to say: the thorough reading below
+        else:
+            read = plain.prompt_tokens_details.cached_tokens if plain.prompt_tokens_details else 0
+            if plain.prompt_tokens + plain.completion_tokens == plain.total_tokens and read <= plain.prompt_tokens:
+                fresh = plain.prompt_tokens - read
+                return Usage(cache_read=read, fresh_in=fresh, visible_out=plain.completion_tokens)
     found = _object(raw)
     if dialect == "ollama" and ("eval_count" in found or "prompt_eval_count" in found):
         return Usage(fresh_in=_count(found, "prompt_eval_count"), visible_out=_count(found, "eval_count"))
     if dialect == "messages" and not ("prompt_tokens" in found or "completion_tokens" in found):
         return _anthropic(found)
     return _openai(found)
+
+
+class _PlainDetails(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    cached_tokens: _Count = 0
+
+
+class _Plain(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The usual chat usage, read in a tenth of the time; anything more takes the thorough way."""
+
+    prompt_tokens: _Count
+    completion_tokens: _Count
+    total_tokens: _Count
+    prompt_tokens_details: _PlainDetails | None = None
+
+
+_decode_plain = msgspec.json.Decoder(_Plain).decode
 
 
 def _openai(found: _Object) -> Usage:

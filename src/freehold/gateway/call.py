@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -31,18 +32,55 @@ from freehold.gateway.settle import settle
 from freehold.gateway.signs import Signs
 from freehold.gateway.targets import Target, default_deployment, upstream_dialect
 from freehold.gateway.upstream import UpstreamConnection
-from freehold.routing.choose import NoSuchModel, choose
+from freehold.routing.choose import NoSuchModel
 from freehold.routing.fallback import Failure, after_failure
 
 if TYPE_CHECKING:
     from freehold.gateway.gateway import Gateway
 
+_UNSEEN = Peek()
 CAPTURE_BYTES = 64 * 1024 * 1024
 _ERROR_BODY_BYTES = 1024 * 1024
 
 
 class Call:
     """See the module. Implements `connection.Handler` and `upstream.Answer`."""
+
+    __slots__ = (
+        "_at",
+        "_candidates",
+        "_error_chunks",
+        "_error_headers",
+        "_error_status",
+        "_timer",
+        "_tries_here",
+        "_upstream",
+        "captured",
+        "conn",
+        "deadline_s",
+        "dialect",
+        "endpoint",
+        "gateway",
+        "id",
+        "key_name",
+        "losses",
+        "measured",
+        "prepared",
+        "relay",
+        "request",
+        "request_bytes",
+        "response",
+        "response_bytes",
+        "route",
+        "seen",
+        "settled",
+        "signs",
+        "started_ms",
+        "started_ns",
+        "status",
+        "target",
+        "tries",
+    )
 
     def __init__(self, gateway: Gateway, conn: ServerConnection, request: Request, endpoint: Endpoint) -> None:
         self.gateway = gateway
@@ -54,14 +92,14 @@ class Call:
         self.started_ms = gateway.clock.now_ms()
         self.id = gateway.ids.next(self.started_ms)
         self.key_name = ""
-        self.seen = Peek()
+        self.seen = _UNSEEN
         self.route = ""
         self.tries: list[Try] = []
         self.losses: tuple[str, ...] = ()
         self.request_bytes = len(request.body)
         self.response = gateway.ledger.commitment(self.id, "response")
         self.response_bytes = 0
-        self.captured: list[bytes] = []
+        self.captured: list[bytes] | None = None if gateway.capture is None else []
         """The answer's pieces, when payloads are kept."""
         self.status = 0
         self.settled = False
@@ -78,8 +116,8 @@ class Call:
         self._upstream: UpstreamConnection | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._error_status = 0
-        self._error_headers: list[tuple[bytes, bytes]] = []
-        self._error_chunks: list[bytes] = []
+        self._error_headers: Sequence[tuple[bytes, bytes]] = ()
+        self._error_chunks: list[bytes] | None = None
 
     # -- beginning
 
@@ -127,7 +165,7 @@ class Call:
             self._candidates = (deployment,)
             self.route = "default provider" if not deployment.model_id else "where it is stored"
             return True
-        choice = choose(self.gateway.catalog, asked)
+        choice = self.gateway.choice_of(asked)
         if isinstance(choice, NoSuchModel):
             return self.refuse(_no_such_model(choice))
         self._candidates = self.gateway.healthy_first(choice.candidates)
@@ -169,11 +207,11 @@ class Call:
 
     def _begin_try(self, target: Target) -> None:
         self._tries_here += 1
-        self._error_chunks = []
+        self._error_chunks = None
         self.relay = None
         self._upstream = None
         self.tries.append(Try(deployment=target.deployment.name, started_ns=time.perf_counter_ns()))
-        self.deadline_s = self.gateway.loop.time() + target.timeout_s
+        self.deadline_s = self.gateway.now_s + target.timeout_s
 
     def prepare(self, target: Target) -> Prepared | CallError:
         """The request for this target, or why this target cannot take it."""
@@ -188,11 +226,7 @@ class Call:
                 )
         elif target.anthropic and self.dialect != "messages":
             return _unsupported(self.endpoint.name, target.deployment.name)
-        return prepare_same(self.request.body, self.seen, target, self.upstream_grammar(), self.request.target)
-
-    def upstream_grammar(self) -> Dialect:
-        """The grammar in which the answer is read when nothing is translated."""
-        return self.dialect
+        return prepare_same(self.request.body, self.seen, target, self.dialect, self.request.target)
 
     def conn_lines(self) -> bytes:
         """The client's headers to pass on, kept as long as the client repeats them."""
@@ -224,21 +258,23 @@ class Call:
     def connected(self, connection: UpstreamConnection) -> None:
         self._upstream = connection
 
-    def began(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    def began(self, status: int, headers: list[tuple[bytes, bytes]], fields: dict[bytes, bytes]) -> None:
         tried = self.tries[-1]
         tried.first_byte_ns = time.perf_counter_ns()
         tried.status = status
         if status >= 400:
-            self._error_status, self._error_headers = status, headers
+            self._error_status, self._error_headers, self._error_chunks = status, headers, []
             return
         self.gateway.went_well(tried.deployment)
-        self.relay = relay_for(self, status, headers)
+        self.relay = relay_for(self, status, headers, fields)
 
     def received(self, data: bytes) -> None:
-        self.deadline_s = self.gateway.loop.time() + self.target.timeout_s if self.target else 0.0
+        if self.target is not None:
+            self.deadline_s = self.gateway.now_s + self.target.timeout_s
         if self.relay is not None:
             self.relay.feed(data)
             return
+        assert self._error_chunks is not None
         self._error_chunks.append(data)
         if len(self._error_chunks) > 64 and sum(map(len, self._error_chunks)) > _ERROR_BODY_BYTES:
             self.drop_upstream()
@@ -283,7 +319,7 @@ class Call:
 
     def _upstream_refused(self) -> None:
         status, headers = self._error_status, dict(self._error_headers)
-        body = self._without_secret(b"".join(self._error_chunks))
+        body = self._without_secret(b"".join(self._error_chunks or ()))
         self._error_chunks = [body]
         retry_after = headers.get(b"retry-after")
         error = parse_error(status, body, retry_after.decode("latin-1") if retry_after else None)
@@ -331,6 +367,7 @@ class Call:
         if b"json" not in headers.get(b"content-type", b""):
             self.refuse(error)
             return
+        assert self._error_chunks is not None
         self._answer_error(error, b"".join(self._error_chunks), passing.returned(self._error_headers))
 
     def refuse(self, error: CallError) -> bool:
@@ -445,7 +482,7 @@ class Call:
         """Bytes of the answer's body, on their way to the client."""
         self.response.update(data)
         self.response_bytes += len(data)
-        if self.gateway.capture is not None and self.response_bytes <= CAPTURE_BYTES:
+        if self.captured is not None and self.response_bytes <= CAPTURE_BYTES:
             self.captured.append(data)
 
     def request_commitment(self) -> str:
@@ -453,6 +490,11 @@ class Call:
         commitment = self.gateway.ledger.commitment(self.id, "request")
         commitment.update(self.request.body)
         return commitment.hexdigest()
+
+    def release(self) -> None:
+        """The answer is out: let go of what refers back, so that nothing waits for the collector."""
+        self.relay = None
+        self.signs = None
 
     def _without_secret(self, body: bytes) -> bytes:
         """Some providers repeat the key that they refuse; it is not the client's to see."""

@@ -25,7 +25,7 @@ class _Gathered:
     def connected(self, connection: UpstreamConnection) -> None:
         self.connection = connection
 
-    def began(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    def began(self, status: int, headers: list[tuple[bytes, bytes]], fields: dict[bytes, bytes]) -> None:
         self._status = status
 
     def received(self, data: bytes) -> None:

@@ -33,11 +33,13 @@ from freehold.gateway.upstream import UpstreamPool
 from freehold.receipts.commitments import Commitment, Part
 from freehold.receipts.entries import CostState, Receipt
 from freehold.routing import breaker
+from freehold.routing.choose import Choice, NoSuchModel, choose
 from freehold.routing.fallback import Failure, Policy
 
 _SWEEP_S = 0.25
 _STORED_IDS = 10_000
-_LINES_KEPT = 256
+_CHOICES = 4096
+"""Names remembered; clients make them up, so there is a bound."""
 
 
 class Cost(Protocol):
@@ -115,8 +117,10 @@ class Gateway:
         self._connections: set[ServerConnection] = set()
         self._breakers: dict[str, breaker.Breaker] = {}
         self._targets: dict[str, Target] = {}
+        self._choices: dict[str, Choice | NoSuchModel] = {}
+        self.now_s = self.loop.time()
+        """The loop's clock at the last sweep: near enough for time-outs of seconds."""
         self._stored: OrderedDict[str, str] = OrderedDict()
-        self._lines: dict[tuple[tuple[bytes, bytes], ...], bytes] = {}
         self._last_headers: list[tuple[bytes, bytes]] = []
         self._last_lines = b""
         self._fault: CallError | None = None
@@ -161,6 +165,7 @@ class Gateway:
         """From now on calls choose from this one; calls under way keep theirs."""
         self.catalog = catalog
         self._targets = {}
+        self._choices = {}
 
     def use_prices(self, prices: Prices) -> None:
         self._prices = prices
@@ -255,6 +260,15 @@ class Gateway:
             target = self._targets[key] = server_target(deployment, view)
         return target
 
+    def choice_of(self, asked: str) -> Choice | NoSuchModel:
+        """`routing.choose` over the catalog in force, remembered until that changes."""
+        found = self._choices.get(asked)
+        if found is None:
+            found = choose(self.catalog, asked)
+            if len(self._choices) < _CHOICES:
+                self._choices[asked] = found
+        return found
+
     def healthy_first(self, candidates: tuple[Deployment, ...]) -> tuple[Deployment, ...]:
         """The candidates less those that are paused, unless all are."""
         if not self._breakers or len(candidates) == 1:
@@ -287,7 +301,7 @@ class Gateway:
         capture = self.capture
         if capture is not None and not (capture.errors_only and receipt.outcome == "ok"):
             capture.put(receipt.id, "request", call.request.body)
-            capture.put(receipt.id, "response", b"".join(call.captured))
+            capture.put(receipt.id, "response", b"".join(call.captured or ()))
         try:
             self.ledger.append(receipt)
         except Exception as error:  # noqa: BLE001 - whatever the disk says, no further call is taken unrecorded
@@ -352,7 +366,7 @@ class Gateway:
         )
 
     def _sweep(self) -> None:
-        now_s = self.loop.time()
+        now_s = self.now_s = self.loop.time()
         self._sweep_timer = self.loop.call_later(_SWEEP_S, self._sweep)
         for connection in list(self._connections):
             connection.check(now_s)

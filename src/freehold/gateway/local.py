@@ -12,6 +12,7 @@ from freehold.core.errors import CallError
 from freehold.dialects.errors import error_body
 from freehold.gateway import replies
 from freehold.gateway.connection import Request
+from freehold.routing.choose import NoSuchModel, choose
 
 _EPOCH = "1970-01-01T00:00:00Z"
 _OLLAMA_VERSION = "0.12.0"
@@ -93,8 +94,7 @@ def _one_model(catalog: Catalog, request: Request, now_ms: int) -> bytes:
     asked = unquote(request.path[len(b"/v1/models/") :].decode("latin-1"))
     anthropic = b"anthropic-version" in request.lookup
     if asked not in names(catalog):
-        same_id = [d.name for d in catalog.deployments.values() if d.model_id == asked]
-        if len(same_id) != 1:
+        if isinstance(choose(catalog, asked), NoSuchModel):
             error = CallError(
                 kind="not_found",
                 status=404,

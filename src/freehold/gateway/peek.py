@@ -6,12 +6,19 @@ Everything else in a body stays the bytes that the client sent. Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import cast
 
 import msgspec
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]', re.DOTALL)
-_STRING_VALUE = re.compile(rb'\s*:\s*("(?:[^"\\]|\\.)*")', re.DOTALL)
+# Possessive: a plain repeat would keep a frame per character, some hundred bytes each.
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_TOKEN = re.compile(_STRING + rb"|[{}\[\],:]", re.DOTALL)
+_FIRST = re.compile(rb'\s*+\{\s*+"model"\s*+:\s*+(' + _STRING + rb")", re.DOTALL)
+_STRING_VALUE = re.compile(rb"\s*+:\s*+(" + _STRING + rb")", re.DOTALL)
+_MODEL = b'"model"'
+_OPENING, _CLOSING = b"{[", b"}]"
+_QUOTE, _COLON, _COMMA, _BACKSLASH = b'":,\\'
 
 
 class Peek(msgspec.Struct):
@@ -28,6 +35,10 @@ class Peek(msgspec.Struct):
 
 
 _decode_peek = msgspec.json.Decoder(Peek).decode
+_decode_members = cast(
+    "Callable[[bytes], dict[str, msgspec.Raw] | None]",
+    msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode,
+)
 
 
 def peek(body: bytes) -> Peek:
@@ -44,39 +55,53 @@ def wants_usage(options: msgspec.Raw) -> bool:
     """Whether the client itself asked for usage in its chat stream."""
     try:
         return msgspec.json.decode(bytes(options), type=_StreamOptions).include_usage is True
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return False
 
 
-def replace_model(body: bytes, new: str) -> bytes:
-    """The same body with the top-level `model` set to `new`; every other byte as it was."""
+def replace_model(body: bytes, old: str, new: str) -> bytes:
+    """The same body with the top-level `model`, which `peek` read as `old`, set to `new`; every other
+    byte as it was. A second `model` is set too: which of them an upstream takes must not matter."""
+    span = _plain_span(body, b'"%b"' % old.encode())
     value = msgspec.json.encode(new)
-    if body.count(b'"model"') == 1:  # the usual case: the key stands once in the whole body
-        match = _STRING_VALUE.match(body, body.find(b'"model"') + 7)
-        if match is not None:
-            return body[: match.start(1)] + value + body[match.end(1) :]
-    return _replace_top_level(body, b'"model"', value)
+    if span is None:
+        return _replace_top_level(body, "model", value)
+    return body[: span[0]] + value + body[span[1] :]
+
+
+def _plain_span(body: bytes, value: bytes) -> tuple[int, int] | None:
+    """Where `value` stands when the key stands once in the whole body, written plainly: the usual case,
+    found by one search instead of a walk."""
+    match = _FIRST.match(body)
+    if match is None:
+        at = body.find(_MODEL)
+        if at < 0 or body[at - 1] == _BACKSLASH:  # the end of a string that has a quote in it
+            return None
+        match = _STRING_VALUE.match(body, at + len(_MODEL))
+    if match is None or match[1] != value or body.find(_MODEL, match.end()) >= 0:
+        return None
+    return match.span(1)
 
 
 def ask_for_usage(body: bytes, options: msgspec.Raw) -> bytes:
-    """The same body with `stream_options.include_usage` true."""
+    """The same body with `stream_options.include_usage` true; the very same where `options` are no object."""
     stated = bytes(options)
     if not stated:
         start = body.index(b"{") + 1
         return body[:start] + b'"stream_options":{"include_usage":true},' + body[start:]
     try:
-        merged = msgspec.json.decode(stated, type=dict[str, object] | None) or {}
-    except msgspec.MsgspecError:
+        merged = _decode_members(stated) or {}
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return body  # the upstream will say what is wrong with it
-    merged["include_usage"] = True
-    return _replace_top_level(body, b'"stream_options"', msgspec.json.encode(merged))
+    merged["include_usage"] = msgspec.Raw(b"true")
+    return _replace_top_level(body, "stream_options", msgspec.json.encode(merged))
 
 
-def _replace_top_level(body: bytes, key: bytes, value: bytes) -> bytes:
+def _replace_top_level(body: bytes, key: str, value: bytes) -> bytes:
     pieces: list[bytes] = []
     last = 0
     for name, start, end in top_level_values(body):
-        if name == key:
+        if _is_key(name, key):
             pieces += (body[last:start], value)
             last = end
     pieces.append(body[last:])
@@ -91,23 +116,33 @@ def top_level_values(body: bytes) -> Iterator[tuple[bytes, int, int]]:
     depth, key, value_start = 0, b"", -1
     expecting_key = True
     for match in _TOKEN.finditer(body):
-        token = match.group()
-        first = token[:1]
-        if first in b"{[":
+        at = match.start()
+        first = body[at]
+        if first in _OPENING:
             depth += 1
-        elif first in b"}]":
+        elif first in _CLOSING:
             depth -= 1
             if depth == 0 and value_start >= 0:
-                yield key, *_trimmed(body, value_start, match.start())
+                yield key, *_trimmed(body, value_start, at)
         elif depth == 1:
-            if first == b'"' and expecting_key:
-                key = token
+            if first == _QUOTE and expecting_key:
+                key = match.group()
                 expecting_key = False
-            elif first == b":" and value_start < 0:
+            elif first == _COLON and value_start < 0:
                 value_start = match.end()
-            elif first == b",":
-                yield key, *_trimmed(body, value_start, match.start())
+            elif first == _COMMA:
+                yield key, *_trimmed(body, value_start, at)
                 value_start, expecting_key = -1, True
+
+
+def _is_key(written: bytes, key: str) -> bool:
+    """`written` with its quotes; `\\u006dodel` is the same key as `model`."""
+    if _BACKSLASH not in written:
+        return written == b'"%b"' % key.encode()
+    try:
+        return msgspec.json.decode(written) == key
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
 
 
 def _trimmed(body: bytes, start: int, end: int) -> tuple[int, int]:

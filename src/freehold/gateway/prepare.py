@@ -7,6 +7,7 @@ import msgspec
 from freehold.core.catalog import Dialect
 from freehold.dialects.context import TranslationContext
 from freehold.dialects.facts import RequestFacts
+from freehold.dialects.forced_tool import one_forced_tool
 from freehold.gateway import headers as passing
 from freehold.gateway.peek import Peek, ask_for_usage, replace_model, wants_usage
 from freehold.gateway.targets import Target, anthropic_defaults, upstream_dialect
@@ -16,6 +17,10 @@ OPERATIONS: dict[Dialect, bytes] = {
     "messages": b"/v1/messages",
     "responses": b"/v1/responses",
 }
+
+
+_USAGE_PATHS = (b"/v1/chat/completions", b"/v1/completions")
+"""The operations that know `stream_options.include_usage`."""
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,9 +38,11 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 def prepare_same(body: bytes, seen: Peek, target: Target, dialect: Dialect, path: bytes) -> Prepared:
     """The client's own bytes, except the model's name and the request for usage."""
     if seen.model is not None and seen.model != target.deployment.model_id:
-        body = replace_model(body, target.deployment.model_id)
+        body = replace_model(body, seen.model, target.deployment.model_id)
+    if target.deployment.server is not None and b'"tool_choice"' in body:
+        body = one_forced_tool(body)
     strip = False
-    if dialect == "chat" and seen.stream is True and not wants_usage(seen.stream_options):
+    if seen.stream is True and path.startswith(_USAGE_PATHS) and not wants_usage(seen.stream_options):
         asked = ask_for_usage(body, seen.stream_options)
         strip = asked is not body
         body = asked
@@ -54,8 +61,9 @@ def prepare_translated(body: bytes, target: Target, client: Dialect, *, answer_i
         provider=target.price_id or "",
     )
     made = translate_request(body, client=client, upstream=upstream, facts=facts)
+    engine = target.deployment.server is not None and b'"tool_choice"' in made.body
     return Prepared(
-        body=made.body,
+        body=one_forced_tool(made.body) if engine else made.body,
         target=OPERATIONS[upstream],
         dialect=upstream,
         context=made.context,

@@ -64,6 +64,18 @@ def outcome_of(error: CallError, tries: int) -> Outcome:
     return "error" if tries else "refused"
 
 
+_SESSIONS = (b"x-freehold-session", b"x-claude-code-session-id", b"session-id", b"session_id")
+"""Ours, then what Claude Code and Codex send by themselves."""
+
+
+def session_of(headers: dict[bytes, bytes]) -> str:
+    """The session that a call belongs to, empty when the client names none."""
+    for name in _SESSIONS:
+        if name in headers:
+            return text_header(headers, name)
+    return ""
+
+
 def text_header(headers: dict[bytes, bytes], name: bytes) -> str:
     """An attribution header's value, bounded, as text."""
     value = headers.get(name)

@@ -30,32 +30,44 @@ _TAP_BYTES = 16 * 1024 * 1024
 """Larger whole answers (embeddings, images) pass without their usage being read."""
 
 
-def relay_for(call: Call, status: int, headers: list[Header]) -> Relay:
-    """The right way back for an answer that began with `status` (< 400) and `headers`."""
+def relay_for(call: Call, status: int, headers: list[Header], fields: dict[bytes, bytes]) -> Relay:
+    """The right way back for an answer that began with `status` (< 400) and `headers` (`fields` as a mapping)."""
     prepared = call.prepared
     assert prepared is not None
-    content_type = dict(headers).get(b"content-type", b"")
+    content_type = fields.get(b"content-type", b"")
     streamed = content_type.startswith(b"text/event-stream")
     if prepared.context is not None:
         if streamed:
-            return TranslatedStream(call, status, headers, prepared.context)
-        return TranslatedWhole(call, status, headers, prepared.context)
+            return TranslatedStream(call, status, headers, fields, prepared.context)
+        return TranslatedWhole(call, status, headers, fields, prepared.context)
     if streamed:
-        return EventRelay(call, status, headers)
-    return WholeRelay(call, status, headers, readable=b"json" in content_type)
+        return EventRelay(call, status, headers, fields)
+    return WholeRelay(call, status, headers, fields)
 
 
 class Relay:
     """Common part: the head, the queue of pieces, and the three ends (`end`, `cut`, the client leaving)."""
 
-    def __init__(self, call: Call, status: int, headers: list[Header]) -> None:
+    __slots__ = (
+        "_chunked",
+        "_headers",
+        "_out",
+        "_status",
+        "call",
+        "committed",
+        "events",
+        "request_id",
+        "tap",
+    )
+
+    def __init__(self, call: Call, status: int, headers: list[Header], fields: dict[bytes, bytes]) -> None:
         assert call.prepared is not None
         self.call = call
         self.tap = Tap(call.prepared.dialect)
         self.events = 0
         """Stream events seen, for an estimate when usage never comes."""
-        self.request_id = _request_id(headers)
-        self.committed = not call.signs_silent()
+        self.request_id = fields.get(b"x-request-id") or fields.get(b"request-id") or b""
+        self.committed = call.signs is not None and call.signs.opened
         """Something of this answer (or a sign of life) has gone to the client."""
         self._status = status
         self._headers = headers
@@ -92,8 +104,9 @@ class Relay:
             self._start(None)
         self.call.conn.write(replies.chunk(data) if self._chunked else data)
 
-    def _start(self, length: int | None, measured: Measured | None = None) -> None:
-        """Write the head: with `length`, or chunked (HTTP/1.0: until the connection closes)."""
+    def _start(self, length: int | None, measured: Measured | None = None, body: bytes = b"") -> None:
+        """Write the head: with `length`, or chunked (HTTP/1.0: until the connection closes). A `body` that
+        is there already goes with it."""
         call = self.call
         call.status = self._status
         lines = self._passed_headers()
@@ -107,17 +120,16 @@ class Relay:
         lines += self._own_headers(measured)
         if not call.request.keep_alive or (length is None and call.request.http10):
             lines.append((b"connection", b"close"))
-        call.conn.write(replies.head(self._status, lines))
+        call.conn.write(replies.head(self._status, lines) + body)
 
     def _passed_headers(self) -> list[Header]:
         return passing.returned(self._headers)
 
     def _own_headers(self, measured: Measured | None) -> list[Header]:
         call = self.call
-        deployment = call.tries[-1].deployment
         lines = [
             (b"x-freehold-receipt", call.id.encode()),
-            (b"x-freehold-deployment", passing.safe_value(deployment)),
+            (b"x-freehold-deployment", call.target.label if call.target is not None else b""),
             (b"x-freehold-route", passing.safe_value(call.route)),
         ]
         if call.losses:
@@ -134,6 +146,7 @@ class Relay:
         if self.call.conn.open and self._chunked:
             self.call.conn.write(replies.LAST_CHUNK)
         self.call.conn.done(keep=self._chunked)
+        self.call.release()
 
     def _upstream_error(self, message: str) -> CallError:
         place = self.call.tries[-1].deployment
@@ -143,11 +156,13 @@ class Relay:
 class WholeRelay(Relay):
     """Not a stream of events: JSON, audio, anything. Bytes untouched; JSON is read for its usage."""
 
-    def __init__(self, call: Call, status: int, headers: list[Header], *, readable: bool) -> None:
-        super().__init__(call, status, headers)
-        self._kept: list[bytes] | None = [] if readable else None
+    __slots__ = ("_kept", "_kept_bytes", "_length")
+
+    def __init__(self, call: Call, status: int, headers: list[Header], fields: dict[bytes, bytes]) -> None:
+        super().__init__(call, status, headers, fields)
+        self._kept: list[bytes] | None = [] if b"json" in fields.get(b"content-type", b"") else None
         self._kept_bytes = 0
-        length = dict(headers).get(b"content-length")
+        length = fields.get(b"content-length")
         self._length = int(length) if length is not None and length.isdigit() else None
 
     def feed(self, data: bytes) -> None:
@@ -167,21 +182,23 @@ class WholeRelay(Relay):
 
     def end(self) -> None:
         if self._kept:
-            self.tap.whole(b"".join(self._kept))
+            self.tap.whole(self._kept[0] if len(self._kept) == 1 else b"".join(self._kept))
             self.call.gateway.remember_stored(self.call, self.tap.answer_id)
         self.call.status = self._status
         measured = settle(self.call, "ok")
-        rest = b"".join(self._out)
-        self._out = []
+        out, self._out = self._out, []
+        rest = out[0] if len(out) == 1 else b"".join(out)
         if not self.committed:
             self.committed = True
-            self._start(len(rest) if self.call.request.method != b"HEAD" else self._length or 0, measured)
-        if rest and self.call.conn.open:
+            length = len(rest) if self.call.request.method != b"HEAD" else self._length or 0
+            self._start(length, measured, rest)
+        elif rest and self.call.conn.open:
             self.call.conn.write(replies.chunk(rest) if self._chunked else rest)
         if self._chunked:
             self._finish()
         else:
             self.call.conn.done()
+            self.call.release()
 
     def cut(self, reason: str) -> None:
         settle(self.call, "truncated", reason)
@@ -191,8 +208,10 @@ class WholeRelay(Relay):
 class EventRelay(Relay):
     """Server-sent events in the client's own dialect: untouched, except a usage event nobody asked for."""
 
-    def __init__(self, call: Call, status: int, headers: list[Header]) -> None:
-        super().__init__(call, status, headers)
+    __slots__ = ("_dialect", "_filter", "_last", "_marks", "_partial", "_splitter", "_strip")
+
+    def __init__(self, call: Call, status: int, headers: list[Header], fields: dict[bytes, bytes]) -> None:
+        super().__init__(call, status, headers, fields)
         assert call.prepared is not None
         self._splitter = EventSplitter(call.gateway.limits.event_bytes)
         self._partial = False
@@ -303,8 +322,17 @@ class EventRelay(Relay):
 class TranslatedWhole(Relay):
     """A whole answer in another dialect: gathered, translated, sent."""
 
-    def __init__(self, call: Call, status: int, headers: list[Header], context: TranslationContext) -> None:
-        super().__init__(call, status, headers)
+    __slots__ = ("_body", "_context")
+
+    def __init__(
+        self,
+        call: Call,
+        status: int,
+        headers: list[Header],
+        fields: dict[bytes, bytes],
+        context: TranslationContext,
+    ) -> None:
+        super().__init__(call, status, headers, fields)
         self._context = context
         self._body = bytearray()
 
@@ -331,9 +359,9 @@ class TranslatedWhole(Relay):
         self.call.status = self._status
         measured = settle(self.call, "ok")
         self.committed = True
-        self._start(len(body), measured)
-        self.call.conn.write(body)
+        self._start(len(body), measured, body)
         self.call.conn.done()
+        self.call.release()
 
     def _passed_headers(self) -> list[Header]:
         return [*passing.returned_translated(self._headers), (b"content-type", replies.JSON_TYPE)]
@@ -346,10 +374,19 @@ class TranslatedWhole(Relay):
 class TranslatedStream(Relay):
     """Events in another dialect: translated one by one as they come."""
 
-    def __init__(self, call: Call, status: int, headers: list[Header], context: TranslationContext) -> None:
+    __slots__ = ("_context", "_translator")
+
+    def __init__(
+        self,
+        call: Call,
+        status: int,
+        headers: list[Header],
+        fields: dict[bytes, bytes],
+        context: TranslationContext,
+    ) -> None:
         from freehold.dialects.streams import stream_translator  # noqa: PLC0415 - only translated calls pay
 
-        super().__init__(call, status, headers)
+        super().__init__(call, status, headers, fields)
         self._context = context
         opened = call.signs.sent if call.signs is not None else 0
         self._translator = stream_translator(context, opened_events=opened)
@@ -427,9 +464,3 @@ def _is_usage_only(data: bytes) -> bool:
         return False
     return not found.choices and bytes(found.usage) not in (b"", b"null")
 
-
-def _request_id(headers: list[Header]) -> str:
-    for name, value in headers:
-        if name in (b"x-request-id", b"request-id"):
-            return value[:200].decode("latin-1")
-    return ""

@@ -20,11 +20,7 @@ def status_line(status: int) -> bytes:
 
 def head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Status line and headers with the empty line. Values must hold no CR or LF."""
-    parts = [status_line(status)]
-    for name, value in headers:
-        parts += (name, b": ", value, b"\r\n")
-    parts.append(b"\r\n")
-    return b"".join(parts)
+    return status_line(status) + b"".join([b"%b: %b\r\n" % line for line in headers]) + b"\r\n"
 
 
 def whole(status: int, body: bytes, content_type: bytes = JSON_TYPE, extra: Iterable[tuple[bytes, bytes]] = ()) -> bytes:

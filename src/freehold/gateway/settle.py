@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from freehold.dialects.usage import billed_nanos, usage_of
-from freehold.gateway.record import NOTHING_USED, Measured, estimated_usage, text_header
+from freehold.gateway.record import NOTHING_USED, Measured, estimated_usage, session_of, text_header
 from freehold.receipts.entries import Outcome, Receipt
 
 if TYPE_CHECKING:
@@ -90,14 +90,14 @@ def _receipt(call: Call, outcome: Outcome, error: str, measured: Measured) -> Re
         response_commitment=call.response.hexdigest(),
         route=call.route,
         server=(deployment.server or "") if deployment else "",
-        session=text_header(lookup, b"x-freehold-session") or text_header(lookup, b"x-claude-code-session-id"),
+        session=session_of(lookup),
         started_ms=call.started_ms,
         status=call.status,
         stream=call.seen.stream is True,
         task=text_header(lookup, b"x-freehold-task"),
         total_us=(now_ns - started_ns) // 1000,
         upstream_dialect=call.prepared.dialect if call.prepared is not None and deployment else "",
-        upstream_request_id=relay.request_id if relay is not None else "",
+        upstream_request_id=relay.request_id[:200].decode("latin-1") if relay is not None else "",
         usage=measured.usage,
         usage_raw=measured.usage_raw,
         usage_state=measured.usage_state,

@@ -9,7 +9,11 @@ import msgspec
 
 from freehold.core.catalog import Catalog, Deployment, Dialect, Provider
 from freehold.core.servers import ServerView
+from freehold.gateway.headers import safe_value
 from freehold.gateway.upstream import Origin
+
+LOCAL_PRICES = "local"
+"""Price id of our own hardware."""
 
 _ANTHROPIC_VERSION = b"2023-06-01"
 
@@ -30,6 +34,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     price_id: str | None = None
     secret: bytes = b""
     """The provider's key: never to be shown."""
+    label: bytes = b""
+    """The deployment's name as a header value."""
 
     def path_of(self, target: bytes) -> bytes:
         """The upstream's path (with query) for a client's `/v1/...` target."""
@@ -60,6 +66,7 @@ def provider_target(deployment: Deployment, provider: Provider) -> Target:
         timeout_s=provider.timeout_s,
         price_id=provider.price_as,
         secret=(provider.api_key or "").encode(),
+        label=safe_value(deployment.name),
     )
 
 
@@ -71,6 +78,8 @@ def server_target(deployment: Deployment, view: ServerView) -> Target:
         origin=Origin.of(view.base_url),
         base=b"/v1",
         native=frozenset(("chat",)),
+        label=safe_value(deployment.name),
+        price_id=LOCAL_PRICES,
     )
 
 

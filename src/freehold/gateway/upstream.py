@@ -49,8 +49,8 @@ class Answer(Protocol):
         """The request is on its way over `connection`."""
         ...
 
-    def began(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        """Status and headers are here; header names in lower case."""
+    def began(self, status: int, headers: list[tuple[bytes, bytes]], fields: dict[bytes, bytes]) -> None:
+        """Status and headers are here; header names in lower case, `fields` the same as a mapping."""
         ...
 
     def received(self, data: bytes) -> None:
@@ -215,9 +215,9 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._began = True
         self._spare_request = None
-        names = [name for name, _ in self._headers]
-        self._eof_ends = b"content-length" not in names and b"transfer-encoding" not in names
-        self._answer.began(status, self._headers)
+        fields = dict(self._headers)
+        self._eof_ends = b"content-length" not in fields and b"transfer-encoding" not in fields
+        self._answer.began(status, self._headers, fields)
 
     def on_body(self, data: bytes) -> None:
         if self._answer is not None:
