@@ -14,7 +14,7 @@ from freehold.receipts.publisher import Pace
 
 HOUR_MS = 3_600_000
 START_MS = 1_790_000_000_000
-SMALL = Pace(segment_entries=256, poll_s=0.001, checkpoint_s=0.0, batch_entries=300)
+SMALL = Pace(segment_entries=256, poll_s=0.001, checkpoint_s=0.0, seal_after_s=0.0, batch_entries=300)
 """Short segments and steps, so that a few hundred receipts see every kind of border."""
 
 

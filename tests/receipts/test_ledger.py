@@ -123,6 +123,25 @@ def test_a_checkpoint_is_signed_at_most_once_an_interval_and_always_at_the_end(t
     journal.close()
 
 
+def test_segments_are_given_up_only_a_while_after_they_were_signed(tmp_path: Path) -> None:
+    from freehold.receipts.journal import JournalWriter
+
+    clock, keys = FakeClock(), load_or_create(tmp_path)
+    journal = JournalWriter(tmp_path / "ledger", 256)
+    for number in range(600):
+        journal.append(encode_receipt(make_receipt(number)) + b"\n")
+    with closing(PublishingWork(tmp_path, keys.signer, clock, replace(SMALL, seal_after_s=40.0))) as work:
+        while not work.step(600, final=True):
+            pass
+        clock.ms += 39_000
+        work.step(600)
+        assert [segment.first for segment in segments(tmp_path / "ledger")] == [0, 256, 512]
+        clock.ms += 1_000
+        work.step(600)
+        assert [segment.first for segment in segments(tmp_path / "ledger")] == [512]
+    journal.close()
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 300), st.integers(0, 4), st.integers(0, 80)), min_size=1, max_size=4)

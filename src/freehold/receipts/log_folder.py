@@ -7,7 +7,6 @@ Who decides what to write is `log_tree`.
 
 from __future__ import annotations
 
-import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -48,7 +47,11 @@ class LogFolder:
     def write_full(self, tile: Tile, data: bytes) -> None:
         """Write a full tile or bundle, and drop the partial ones that it supersedes."""
         self.write(tile.path, data)
-        shutil.rmtree(self.path / f"{tile.path}.p", ignore_errors=True)
+        partials = self.path / f"{tile.path}.p"
+        with suppress(FileNotFoundError):
+            for partial in partials.iterdir():
+                partial.unlink()
+            partials.rmdir()
 
     def write_partial(self, tile: Tile, data: bytes) -> None:
         """Write a partial tile or bundle, unless it is there already."""

@@ -12,6 +12,7 @@ import logging
 import sqlite3
 import threading
 import time
+from collections import deque
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +42,9 @@ class Pace:
     """Entries a journal segment, a multiple of 256."""
     poll_s: float = 0.2
     checkpoint_s: float = 1.0
+    seal_after_s: float = 40.0
+    """Wait between a checkpoint and the deletion of segments under it. By then the system has written tiles
+    and bundles to the disk on its own, so that the fsync of a hundred files costs next to nothing."""
     retry_s: float = 1.0
     """Wait after a failure; doubles with each further one, up to a minute."""
     batch_entries: int = 2_048
@@ -70,34 +74,46 @@ class PublishingWork:
         self._sync = JournalSync(folder.path)
         self._last_sign_s = clock.monotonic_s() - pace.checkpoint_s
         self._last_sign_ms = 0
+        self._durable = 0
         with ExitStack() as opened:
             self._tree = opened.enter_context(closing(LogTree(folder, signer)))
             self._projection = opened.enter_context(closing(Projection(home / DATABASE)))
             self._late = opened.enter_context(LogReader(folder, self._projection.position))
             self._check_projection(folder)
             self._opened = opened.pop_all()
+        self._settling = deque([(clock.monotonic_s(), self._tree.signed)])
+        """When which size was signed, for sizes whose segments are not sealed yet."""
 
     def step(self, entries: int, *, final: bool = False) -> bool:
         """Work towards the first `entries` entries of the log; True when everything is published.
 
         `final` signs at once instead of when the interval is over.
         """
-        self._sync.sync(entries)
-        fresh = self._extend(min(entries, self._tree.size + self._pace.batch_entries))
+        if self._tree.size >= self._durable:  # one fsync for all that came since, however much it was
+            self._sync.sync(entries)
+            self._durable = entries
+        fresh = self._extend(min(self._durable, self._tree.size + self._pace.batch_entries))
         behind = self._tree.size - len(fresh) - self._projection.position
         if behind > 0:  # a start with an older database, or none: it catches up by itself
             fresh = self._late.read(min(behind, self._pace.batch_entries))
         self._projection.add(fresh)
         reached = self._tree.size >= entries and self._projection.position >= entries
-        since_s = self._clock.monotonic_s() - self._last_sign_s
-        if self._tree.size > self._tree.signed and (
-            since_s >= self._pace.checkpoint_s or (final and reached)
-        ):
+        now_s = self._clock.monotonic_s()
+        due = now_s - self._last_sign_s >= self._pace.checkpoint_s or (final and reached)
+        if due and self._tree.size > self._tree.signed:
             self._tree.sign()
-            self._last_sign_s = self._clock.monotonic_s()
-            self._last_sign_ms = self._clock.now_ms()
-            self._tree.seal(self._projection.position)
+            self._last_sign_s, self._last_sign_ms = now_s, self._clock.now_ms()
+            self._settling.append((now_s, self._tree.signed))
+        self._seal(now_s)
         return reached and self._tree.signed == self._tree.size
+
+    def _seal(self, now_s: float) -> None:
+        """Give up journal segments that were signed a while ago."""
+        settled = 0
+        while self._settling and now_s - self._settling[0][0] >= self._pace.seal_after_s:
+            settled = self._settling.popleft()[1]
+        if settled:
+            self._tree.seal(min(settled, self._projection.position))
 
     def _extend(self, size: int) -> list[bytes]:
         """Hash entries until the tree has `size`; returns them."""
