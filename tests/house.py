@@ -1,4 +1,4 @@
-"""Freehold as people run it: a process of its own, a configuration file, a home folder, stand-ins behind it."""
+"""Freehold as people run it: a process of its own, a file, a home folder, and stand-ins behind it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.wire import ClosedError, Wire
 
 READY_S = 30.0
 STOP_S = 15.0
-MODELS = tuple(f"m{number}" for number in range(100))
+MODELS = tuple(f"m{number}" for number in range(160))
 """Model ids that every stand-in has; a test takes its own, so that no circuit breaker is shared."""
 
 CLIENT_KEY = "fh-client-key-0123456789"

@@ -76,7 +76,7 @@ def _content(asked: Asked, told: Behaviour) -> Answer:
     request = asked.fields()
     if asked.method == "POST" and asked.path in TALK:
         whole, parts = TALK[asked.path]
-        if not request.get("model"):
+        if not request.get("model") and asked.path != "/v1/responses":  # there a stored prompt may name it
             return error_answer(asked, 400, "model: field required")
         if request.get("stream"):
             return _stream(parts(request, told, asked.number))
