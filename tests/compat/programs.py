@@ -19,7 +19,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FETCHED = ROOT / ".compat"
 NPM = FETCHED / "npm"
-NPM_PACKAGES = {"@stdy/cli": "0.22.2", "@anthropic-ai/claude-code": "2.1.329", "@openai/codex": "0.169.0"}
+NPM_PACKAGES = {
+    "@stdy/cli": "0.22.2",
+    "@anthropic-ai/claude-code": "2.1.329",
+    "@openai/codex": "0.169.0",
+    "opencode-ai": "1.18.33",
+}
 """The versions that were tried. `--latest` takes what the registry has today."""
 
 SUITE = FETCHED / "openai-python"

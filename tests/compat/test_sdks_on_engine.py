@@ -151,16 +151,7 @@ class TestMessages:
         )
         assert answer.parsed_output == SOMEBODY
 
-    @pytest.mark.parametrize(
-        "choice",
-        [
-            {"type": "any"},
-            pytest.param(
-                {"type": "tool", "name": "get_weather"},
-                marks=pytest.mark.xfail(strict=True, reason="llama.cpp ignores a tool forced by its name"),
-            ),
-        ],
-    )
+    @pytest.mark.parametrize("choice", [{"type": "any"}, {"type": "tool", "name": "get_weather"}])
     def test_a_forced_call_comes_without_being_asked_for(self, tiny, ant, choice):
         answer = ant.messages.create(
             model=MODEL_NAME,
