@@ -6,7 +6,12 @@ package that knows concrete adapters.
     models    names and places as people see them
 """
 
+from typing import TYPE_CHECKING
+
 from freehold.app.serve import run
+
+if TYPE_CHECKING:
+    from freehold.adapters.host.doctor import run_checks as check_machine
 
 __all__ = ["check_machine", "run"]
 

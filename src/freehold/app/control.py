@@ -70,9 +70,7 @@ class HouseControl:
             calls=self._gateway.calls,
             in_flight=len(self._gateway.active),
             memory_bytes=self._process.memory_info().rss,
-            ledger=LedgerView(
-                entries=health.entries, signed=health.checkpointed, projected=health.projected
-            ),
+            ledger=LedgerView(entries=health.entries, signed=health.checkpointed, projected=health.projected),
         )
 
     def health(self) -> HealthView:

@@ -90,7 +90,9 @@ class House:
         async with contextlib.AsyncExitStack() as stack:
             ledger = stack.enter_context(Ledger.open(self._home, clock=self._clock))
             settings = PoolSettings(logs=self._home / "logs")
-            pool = ServerPool((), {"llama.cpp": LlamaCpp(os.environ)}, settings, on_change=self._server_changed)
+            pool = ServerPool(
+                (), {"llama.cpp": LlamaCpp(os.environ)}, settings, on_change=self._server_changed
+            )
             self._pool = await stack.enter_async_context(pool)
             catalog, late = self._first_catalog()
             self._lazy = LazyControlApp()
@@ -161,14 +163,15 @@ class House:
         self._gateway.use_catalog(catalog)
         self._control.discovery = "done"
         count = len(found.providers) + len(found.files)
-        self._say("discovery", f"found {count} places to run models on this machine" if count else "nothing else found")
+        self._say(
+            "discovery",
+            f"found {count} places to run models on this machine" if count else "nothing else found",
+        )
         await self._announce(url, found)
         asked = unlisted(self._config, found)
         if asked:
             listed = await asyncio.gather(*(list_models(one) for one in asked))
-            self._gateway.use_catalog(
-                build_catalog(self._config, with_listed(found, listed), self._specs)
-            )
+            self._gateway.use_catalog(build_catalog(self._config, with_listed(found, listed), self._specs))
 
     def _catalog_or_none(self, found: Discovery, late: ConfigError | None) -> Catalog | None:
         try:
@@ -181,7 +184,12 @@ class House:
 
     def _taken(self, found: Discovery) -> list[str]:
         names = [spec.name for spec in self._specs]
-        return [*names, *self._config.providers, *self._config.models, *(one.provider.name for one in found.providers)]
+        return [
+            *names,
+            *self._config.providers,
+            *self._config.models,
+            *(one.provider.name for one in found.providers),
+        ]
 
     def _offer_test_model(self, found: Discovery) -> None:
         """Where nothing is configured, the built-in model answers: at once when there is nothing else."""
@@ -225,7 +233,9 @@ class House:
 
     def _access(self) -> Access:
         hashes = [normal_hash(key).removeprefix("sha256:") for key in self._config.auth.keys]
-        return Access.of({digest: key_name(digest) for digest in hashes}, self._listen.host, self._listen.port)
+        return Access.of(
+            {digest: key_name(digest) for digest in hashes}, self._listen.host, self._listen.port
+        )
 
     def _capture(self, stack: contextlib.AsyncExitStack) -> Capture | None:
         wanted = self._config.receipts
@@ -266,7 +276,9 @@ class House:
                     f"port {listen.port} on {listen.host} is taken by another program: stop it, or choose "
                     "another with --listen HOST:PORT. `freehold doctor` shows who holds it."
                 ) from error
-            raise FreeholdError(f"cannot listen on {self._config.listen}: {error.strerror or error}") from error
+            raise FreeholdError(
+                f"cannot listen on {self._config.listen}: {error.strerror or error}"
+            ) from error
 
     def _url(self, server: asyncio.Server) -> str:
         port: int = server.sockets[0].getsockname()[1]
@@ -300,5 +312,3 @@ class House:
             {"stage": stage, "text": text, "data": data, "level": "warn" if warn else "info"}, Progress
         )
         self._report(kind)
-
-

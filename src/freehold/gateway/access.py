@@ -50,7 +50,9 @@ def admit(access: Access, headers: Mapping[bytes, bytes]) -> Admitted | CallErro
             return _refusal("no API key: send 'Authorization: Bearer KEY' or 'x-api-key: KEY'")
         name = access.keys.get(hashlib.sha256(presented).hexdigest())
         if name is None:
-            return _refusal("this API key is not accepted here: check auth.keys, or make one with 'freehold key new'")
+            return _refusal(
+                "this API key is not accepted here: check auth.keys, or make one with 'freehold key new'"
+            )
         return Admitted(name)
     host = headers.get(b"host")
     if host is None or host.lower() not in access.hosts:
@@ -58,7 +60,7 @@ def admit(access: Access, headers: Mapping[bytes, bytes]) -> Admitted | CallErro
             kind="permission",
             status=403,
             code="host_not_allowed",
-            message="the Host header does not name this machine; without API keys only loopback names are answered",
+            message="the Host header does not name this machine; while no API keys are set, it must",
         )
     origin = headers.get(b"origin")
     foreign = headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
@@ -83,7 +85,10 @@ def presented_key(headers: Mapping[bytes, bytes]) -> bytes | None:
 
 
 def _own_page(access: Access, origin: bytes) -> bool:
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # half a bracket, bytes that are no ASCII
+        return False
     return parts.scheme in (b"http", b"https") and parts.netloc.lower() in access.hosts
 
 

@@ -22,6 +22,10 @@ Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+_NO_BODY = (204, 304)
+"""By definition (RFC 9110 §15): they have no length either."""
+
+
 class TaskOwner(Protocol):
     """Who keeps and awaits the task of an exchange."""
 
@@ -44,6 +48,8 @@ class AsgiExchange:
         self._headers: list[tuple[bytes, bytes]] = []
         self._started = False
         self._chunked = False
+        self._until_close = False
+        """HTTP/1.0 knows no chunks: a body of unknown length ends with the connection."""
         self._task: asyncio.Task[None] | None = None
 
     def start(self, owner: TaskOwner) -> None:
@@ -55,15 +61,16 @@ class AsgiExchange:
             await self._app(self._scope(), self._receive, self._send)
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 - the application's fault must not take the connection's loop
+        except Exception as error:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": "the control application failed", "exception": error}
             )
-            if not self._started and not self._gone.is_set():
-                self._connection.write(replies.plain_error(500, "the control application failed; see the log"))
-                self._connection.done(keep=False)
-            elif not self._gone.is_set():
-                self._connection.abort()
+        if self._gone.is_set():
+            return
+        if self._started:  # half an answer must not pass for a whole one
+            self._connection.abort()
+        else:
+            self._connection.refuse(500, "the control application failed; see the log")
 
     def _scope(self) -> Scope:
         request = self._request
@@ -102,8 +109,8 @@ class AsgiExchange:
         more = bool(message.get("more_body", False))
         self._write(body, more)
         if not more:
-            self._connection.done(keep=self._chunked or not self._request.http10)
             self._gone.set()
+            self._connection.done(keep=not self._until_close)
         else:
             await self._writable.wait()
 
@@ -112,22 +119,26 @@ class AsgiExchange:
         head = b""
         if not self._started:
             self._started = True
-            lengths = [value for name, value in self._headers if name == b"content-length"]
-            if not lengths and more:
-                self._chunked = True
-                self._headers.append((b"transfer-encoding", b"chunked"))
-            elif not lengths:
-                self._headers.append((b"content-length", b"%d" % len(body)))
-            if not self._request.keep_alive:
-                self._headers.append((b"connection", b"close"))
+            self._frame(len(body), more)
             head = replies.head(self._status, self._headers)
         if self._request.method == b"HEAD":
             body = b""
-        if body and self._chunked:
-            body = replies.chunk(body)
-        if not more and self._chunked:
-            body += replies.LAST_CHUNK
+        elif self._chunked:
+            body = (replies.chunk(body) if body else b"") + (b"" if more else replies.LAST_CHUNK)
         connection.write(head + body)
+
+    def _frame(self, body_bytes: int, more: bool) -> None:
+        """Say how the body's end is known, where the application did not."""
+        if self._status not in _NO_BODY and not any(name == b"content-length" for name, _ in self._headers):
+            if not more:
+                self._headers.append((b"content-length", b"%d" % body_bytes))
+            elif self._request.http10:
+                self._until_close = True
+            else:
+                self._chunked = True
+                self._headers.append((b"transfer-encoding", b"chunked"))
+        if self._until_close or not self._request.keep_alive:
+            self._headers.append((b"connection", b"close"))
 
     def client_gone(self) -> None:
         self._gone.set()

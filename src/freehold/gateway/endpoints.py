@@ -28,7 +28,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """OpenAI's own API takes these without a model (a stored prompt names it, or there is a default)."""
 
 
-def _endpoint(name: str, carriage: Carriage, dialect: Dialect = "chat", *, optional: bool = False) -> Endpoint:
+def _endpoint(
+    name: str, carriage: Carriage, dialect: Dialect = "chat", *, optional: bool = False
+) -> Endpoint:
     return Endpoint(name=name, carriage=carriage, dialect=dialect, model_optional=optional)
 
 

@@ -6,7 +6,7 @@ to one hop, names a credential, or is ours to say does not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 _HOP = frozenset(
     (
@@ -35,21 +35,25 @@ _NOT_UPSTREAM = _HOP | {
 }
 OWN_PREFIX = b"x-freehold-"
 """Only we speak under this name, in either direction."""
-_NOT_DOWNSTREAM = _HOP | {b"set-cookie", b"alt-svc", b"strict-transport-security"}
+_OWN_OR_POLICY = (OWN_PREFIX, b"access-control-")
+"""Which web pages may read an answer is for our own Origin rule to say."""
+_NOT_DOWNSTREAM = _HOP | {b"set-cookie", b"alt-svc", b"strict-transport-security", b"server"}
 _VENDOR_PREFIXES = (b"anthropic-", b"openai-")
+_NOTHING: frozenset[bytes] = frozenset()
+_PLAIN_CONNECTION = (b"keep-alive", b"close", b"Keep-Alive", b"Close")
+"""The usual values of `Connection`; they name no header that is not in `_HOP` anyway."""
 
 Header = tuple[bytes, bytes]
 
 
-def forwarded(headers: Iterable[Header]) -> bytes:
+def forwarded(headers: Sequence[Header]) -> bytes:
     """The client's headers that go upstream, as lines."""
-    return forwarded_without(headers, frozenset(), foreign=False)
+    return forwarded_without(headers, _NOTHING, foreign=False)
 
 
-def forwarded_without(headers: Iterable[Header], replaced: frozenset[bytes], *, foreign: bool) -> bytes:
+def forwarded_without(headers: Sequence[Header], replaced: frozenset[bytes], *, foreign: bool) -> bytes:
     """The same less `replaced`; `foreign`: the upstream speaks another dialect, so the headers of the
     client's vendor mean nothing there."""
-    headers = list(headers)
     dropped = _NOT_UPSTREAM | replaced | _named_by_connection(headers)
     return b"".join(
         [
@@ -62,23 +66,24 @@ def forwarded_without(headers: Iterable[Header], replaced: frozenset[bytes], *, 
     )
 
 
-def returned(headers: Iterable[Header]) -> list[Header]:
+def returned(headers: Sequence[Header]) -> list[Header]:
     """The upstream's headers that go to the client."""
-    return [line for line in headers if line[0] not in _NOT_DOWNSTREAM and not line[0].startswith(OWN_PREFIX)]
+    dropped = _NOT_DOWNSTREAM
+    if named := _named_by_connection(headers):
+        dropped |= named
+    return [line for line in headers if line[0] not in dropped and not line[0].startswith(_OWN_OR_POLICY)]
 
 
-def returned_translated(headers: Iterable[Header]) -> list[Header]:
+def returned_translated(headers: Sequence[Header]) -> list[Header]:
     """The same for an answer whose body is ours."""
-    return [
-        line
-        for line in headers
-        if line[0] not in _NOT_DOWNSTREAM and not line[0].startswith((b"content-", OWN_PREFIX))
-    ]
+    return [line for line in returned(headers) if not line[0].startswith(b"content-")]
 
 
-def _named_by_connection(headers: Iterable[Header]) -> frozenset[bytes]:
+def _named_by_connection(headers: Sequence[Header]) -> frozenset[bytes]:
     """Headers that `Connection` declares to be for this hop only (RFC 9110 §7.6.1)."""
-    named = [value for name, value in headers if name == b"connection"]
+    named = [value for name, value in headers if name == b"connection" and value not in _PLAIN_CONNECTION]
+    if not named:
+        return _NOTHING
     return frozenset(token.strip().lower() for value in named for token in value.split(b","))
 
 

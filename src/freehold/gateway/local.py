@@ -15,6 +15,8 @@ from freehold.gateway.connection import Request
 from freehold.routing.choose import NoSuchModel, choose
 
 _EPOCH = "1970-01-01T00:00:00Z"
+_LONGEST_LIMIT = 9
+"""Digits of `?limit=`; more mean nothing, and thousands would not become a number at all."""
 _OLLAMA_VERSION = "0.12.0"
 """Clients that probe an Ollama server want a version that they know; this is the grammar we answer in."""
 
@@ -25,7 +27,7 @@ def health(request: Request, *, well: bool) -> bytes:
         return method_not_allowed((b"GET", b"HEAD"))
     body = msgspec.json.encode({"status": "ok" if well else "no_ledger", "version": __version__})
     whole = replies.whole(200 if well else 503, body)
-    return whole[: len(whole) - len(body)] if request.method == b"HEAD" else whole
+    return _head_only(whole) if request.method == b"HEAD" else whole
 
 
 def answer(catalog: Catalog, request: Request, now_ms: int) -> bytes | None:
@@ -44,9 +46,7 @@ def answer(catalog: Catalog, request: Request, now_ms: int) -> bytes | None:
         whole = replies.whole(200, msgspec.json.encode({"models": [_tag(name) for name in names(catalog)]}))
     elif path == b"/api/version":
         whole = replies.whole(200, msgspec.json.encode({"version": _OLLAMA_VERSION}))
-    if whole is not None and method == b"HEAD":
-        return whole[: whole.index(b"\r\n\r\n") + 4]
-    return whole
+    return _head_only(whole) if whole is not None and method == b"HEAD" else whole
 
 
 def names(catalog: Catalog) -> list[str]:
@@ -55,14 +55,23 @@ def names(catalog: Catalog) -> list[str]:
 
 
 def refusal(request: Request, error: CallError) -> bytes:
+    """An error answer to a request that is no model call."""
     dialect = "messages" if b"anthropic-version" in request.lookup else "chat"
-    return replies.whole(error.status, error_body(error, dialect, ""))
+    whole = replies.whole(error.status, error_body(error, dialect, ""))
+    return _head_only(whole) if request.method == b"HEAD" else whole
 
 
 def method_not_allowed(allowed: tuple[bytes, ...]) -> bytes:
     listed = b", ".join(allowed)
-    error = CallError(kind="method_not_allowed", status=405, message=f"this path takes {listed.decode()} only")
+    error = CallError(
+        kind="method_not_allowed", status=405, message=f"this path takes {listed.decode()} only"
+    )
     return replies.whole(405, error_body(error, "chat", ""), extra=[(b"allow", listed)])
+
+
+def _head_only(whole: bytes) -> bytes:
+    """What HEAD gets: the length of a body that does not follow."""
+    return whole[: whole.index(b"\r\n\r\n") + 4]
 
 
 def _models(catalog: Catalog, request: Request, now_ms: int) -> bytes:
@@ -75,8 +84,10 @@ def _models(catalog: Catalog, request: Request, now_ms: int) -> bytes:
     if after in found:
         found = found[found.index(after) + 1 :]
     limit = query.get("limit", ["1000"])[0]
-    if not limit.isdigit() or not int(limit):
-        error = CallError(kind="invalid_request", status=400, message="limit must be a number from 1 on", param="limit")
+    if not (limit.isdecimal() and len(limit) <= _LONGEST_LIMIT and int(limit)):
+        error = CallError(
+            kind="invalid_request", status=400, message="limit must be a number from 1 on", param="limit"
+        )
         return replies.whole(400, error_body(error, "messages", ""))
     page = found[: int(limit)]
     body = msgspec.json.encode(
@@ -93,16 +104,15 @@ def _models(catalog: Catalog, request: Request, now_ms: int) -> bytes:
 def _one_model(catalog: Catalog, request: Request, now_ms: int) -> bytes:
     asked = unquote(request.path[len(b"/v1/models/") :].decode("latin-1"))
     anthropic = b"anthropic-version" in request.lookup
-    if asked not in names(catalog):
-        if isinstance(choose(catalog, asked), NoSuchModel):
-            error = CallError(
-                kind="not_found",
-                status=404,
-                code="model_not_found",
-                param="model",
-                message=f"no model '{asked}' here; GET /v1/models lists what there is",
-            )
-            return replies.whole(404, error_body(error, "messages" if anthropic else "chat", ""))
+    if isinstance(choose(catalog, asked), NoSuchModel):
+        error = CallError(
+            kind="not_found",
+            status=404,
+            code="model_not_found",
+            param="model",
+            message=f"no model '{asked}' here; GET /v1/models lists what there is",
+        )
+        return replies.whole(404, error_body(error, "messages" if anthropic else "chat", ""))
     shown = _anthropic(asked) if anthropic else _openai(catalog, asked, now_ms)
     return replies.whole(200, msgspec.json.encode(shown))
 
@@ -124,5 +134,11 @@ def _tag(name: str) -> dict[str, object]:
         "modified_at": _EPOCH,
         "size": 0,
         "digest": "",
-        "details": {"format": "", "family": "", "families": None, "parameter_size": "", "quantization_level": ""},
+        "details": {
+            "format": "",
+            "family": "",
+            "families": None,
+            "parameter_size": "",
+            "quantization_level": "",
+        },
     }

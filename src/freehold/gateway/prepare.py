@@ -49,7 +49,9 @@ def prepare_same(body: bytes, seen: Peek, target: Target, dialect: Dialect, path
     return Prepared(body=body, target=path, dialect=dialect, strip_usage=strip)
 
 
-def prepare_translated(body: bytes, target: Target, client: Dialect, *, answer_id: str, created_s: int) -> Prepared:
+def prepare_translated(
+    body: bytes, target: Target, client: Dialect, *, answer_id: str, created_s: int
+) -> Prepared:
     """The request said in the target's dialect. Raises dialects.context.TranslationError."""
     from freehold.dialects.requests import translate_request  # noqa: PLC0415 - only translated calls pay for it
 
@@ -95,6 +97,10 @@ def client_lines(
     headers: list[tuple[bytes, bytes]], target: Target, prepared: Prepared, cached: bytes | None
 ) -> bytes:
     """The client's headers for this target; `cached` is what `headers.forwarded` gave for the same list."""
-    if prepared.context is None and not target.replaced - {b"authorization", b"x-api-key"} and cached is not None:
+    if (
+        prepared.context is None
+        and not target.replaced - {b"authorization", b"x-api-key"}
+        and cached is not None
+    ):
         return cached
     return passing.forwarded_without(headers, target.replaced, foreign=prepared.context is not None)

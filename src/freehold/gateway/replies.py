@@ -23,7 +23,9 @@ def head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return status_line(status) + b"".join([b"%b: %b\r\n" % line for line in headers]) + b"\r\n"
 
 
-def whole(status: int, body: bytes, content_type: bytes = JSON_TYPE, extra: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
+def whole(
+    status: int, body: bytes, content_type: bytes = JSON_TYPE, extra: Iterable[tuple[bytes, bytes]] = ()
+) -> bytes:
     """A complete answer with its length."""
     fixed = ((b"content-type", content_type), (b"content-length", b"%d" % len(body)))
     return head(status, (*fixed, *extra)) + body

@@ -46,7 +46,11 @@ class Signs:
         servers = self._call.gateway.servers
         servers.ensure_started(server)
         self._cancel = servers.when_ready(server, self._answered)
-        if self._call.seen.stream is True and not self._call.request.http10 and self._call.endpoint.carriage == "dialect":
+        if (
+            self._call.seen.stream is True
+            and not self._call.request.http10
+            and self._call.endpoint.carriage == "dialect"
+        ):
             delay_s = self._every_s if self.opened else self._first_s
             self._timer = self._call.gateway.loop.call_later(delay_s, self._tick)
 
@@ -62,17 +66,17 @@ class Signs:
     def sign(self) -> None:
         """Send one sign (the first one with the head)."""
         call = self._call
-        said = (keepalive if self.opened else opening)(
-            call.dialect,
-            answer_id=call.id,
-            model=call.seen.model or "",
-            created_s=call.started_ms // 1000,
-            **({"sequence": self.sent} if self.opened else {}),
-        )
-        if not self.opened:
+        model, created_s = call.seen.model or "", call.started_ms // 1000
+        if self.opened:
+            said = keepalive(
+                call.dialect, answer_id=call.id, model=model, created_s=created_s, sequence=self.sent
+            )
+        else:
             self.opened = True
             call.status = 200
             call.conn.write(self._head())
+            said = opening(call.dialect, answer_id=call.id, model=model, created_s=created_s)
+        call.count_response(said)
         self.sent += 1
         call.conn.write(replies.chunk(said))
 
@@ -84,8 +88,9 @@ class Signs:
         """An honest end in the stream that was opened, instead of an error status."""
         call = self._call
         call.status = 200
-        settle(call, outcome_of(error, len(call.tries)), error.message)
         event = error_event(error, call.dialect, call.id, self.sent, answer_id=_known_id(call))
+        call.count_response(event)
+        settle(call, outcome_of(error, len(call.tries)), error.message)
         call.conn.write(replies.chunk(event) + replies.LAST_CHUNK)
         call.conn.done()
 

@@ -18,32 +18,56 @@ from freehold.gateway.peek import Peek
 from freehold.gateway.prepare import Prepared, client_lines
 from freehold.gateway.targets import Target
 from freehold.gateway.upstream import UpstreamConnection
+from freehold.routing.fallback import Failure
 
 if TYPE_CHECKING:
     from freehold.gateway.gateway import Gateway
 
 _MODEL_FIELD = re.compile(
-    rb'\r\ncontent-disposition:[^\r\n]*;\s*name="?model"?[ \t]*(?:\r\n[^\r\n]+)*\r\n\r\n([^\r\n]{1,200})\r\n', re.IGNORECASE
+    rb"(?:[^\r\n]+\r\n){0,8}?"
+    rb'content-disposition:[^\r\n]*;[ \t]*name="?model"?[ \t]*\r\n'
+    rb"(?:[^\r\n]+\r\n){0,8}+\r\n"
+    rb"([^\r\n]{1,200})\r\n",
+    re.IGNORECASE,
 )
+"""A part from behind its boundary line to the end of its value; a part has few headers."""
 
 
 def model_field(start: bytes) -> tuple[str, int, int] | None:
-    """The `model` field in the beginning of a multipart body: its value and where it stands."""
-    found = _MODEL_FIELD.search(b"\r\n" + start)
-    if found is None:
+    """The `model` field in the beginning of a multipart body: its value and where it stands.
+
+    A field counts only directly behind a boundary (RFC 2046 §5.1.1), which is the body's first line: what
+    a file says about itself is the file's own business.
+    """
+    first, end, _ = start.removeprefix(b"\r\n").partition(b"\r\n")
+    if not end or not first.startswith(b"--"):
         return None
-    return found[1].decode("utf-8", "replace"), found.start(1) - 2, found.end(1) - 2
+    boundary = first + end
+    at = start.find(boundary)
+    while at >= 0:
+        found = _MODEL_FIELD.match(start, at + len(boundary))
+        if found is not None:
+            return found[1].decode("utf-8", "replace"), found.start(1), found.end(1)
+        at = start.find(b"\r\n" + boundary, at)
+        at = at + 2 if at >= 0 else at
+    return None
 
 
 class UploadCall(Call):
     """A call whose body comes in pieces."""
 
-    def __init__(self, gateway: Gateway, conn: ServerConnection, request: Request, endpoint: Endpoint) -> None:
+    def __init__(
+        self, gateway: Gateway, conn: ServerConnection, request: Request, endpoint: Endpoint
+    ) -> None:
         super().__init__(gateway, conn, request, endpoint)
         self._commitment = gateway.ledger.commitment(self.id, "request")
         self._held = bytearray()
+        self._look_at = 0
+        """Bytes held at which the model is looked for again."""
+        self._span: tuple[str, int, int] | None = None
         self._sending: UpstreamConnection | None = None
-        self._waiting: list[bytes] = []
+        self._waiting = bytearray()
+        """Pieces that came before the upstream was there."""
         self._sent = False
         self._done = False
         self._delta = 0
@@ -73,6 +97,9 @@ class UploadCall(Call):
             self._forward(data)
             return
         self._held += data
+        if len(self._held) < self._look_at:
+            return
+        self._look_at = len(self._held) * 5 // 4  # not at every piece: pieces may be one byte each
         found = model_field(bytes(self._held))
         if found is not None or len(self._held) > self.gateway.limits.upload_head_bytes:
             self._route(found)
@@ -108,7 +135,9 @@ class UploadCall(Call):
     def _send(self, target: Target) -> None:
         self.target = target
         if target.anthropic:
-            message = f"{target.deployment.name} takes no uploads: its provider speaks Anthropic messages only"
+            message = (
+                f"{target.deployment.name} takes no uploads: its provider speaks Anthropic messages only"
+            )
             self.refuse(CallError(kind="unsupported", status=501, message=message))
             return
         body = bytes(self._held)
@@ -141,9 +170,9 @@ class UploadCall(Call):
     def connected(self, connection: UpstreamConnection) -> None:
         super().connected(connection)
         self._sending = connection
-        for piece in self._waiting:
-            connection.write(piece)
-        self._waiting = []
+        if self._waiting:
+            connection.write(bytes(self._waiting))
+            self._waiting.clear()
         self.conn.resume_reading()
 
     def completed(self) -> None:
@@ -154,10 +183,8 @@ class UploadCall(Call):
         self._sending = None
         super().failed(reason)
 
-    def give_up_on(self, *args: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def give_up_on(self, failure: Failure, error: CallError) -> None:
         """An upload is never tried again: its bytes are gone."""
-        error = args[1]
-        assert isinstance(error, CallError)
         if not self.settled:
             self._tell(error)
 
@@ -172,8 +199,8 @@ class UploadCall(Call):
         if self._sending is not None:
             self._sending.write(framed)
             return
-        self._waiting.append(framed)
-        if sum(map(len, self._waiting)) > self.gateway.limits.upload_head_bytes:
+        self._waiting += framed
+        if len(self._waiting) > self.gateway.limits.upload_head_bytes:
             self.conn.pause_reading()
 
     def _framed(self, data: bytes) -> bytes:

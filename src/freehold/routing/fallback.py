@@ -40,7 +40,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Next(msgspec.Struct, frozen=True):
-    """`retry`: the same deployment after `wait_s`; `elsewhere`: the next candidate; `stop`: tell the client."""
+    """`retry`: the same place after `wait_s`; `elsewhere`: the next candidate; `stop`: tell the client."""
 
     action: Literal["retry", "elsewhere", "stop"]
     wait_s: float = 0.0
@@ -63,7 +63,11 @@ def after_failure(
     worth_it = failure.status == 0 or failure.status in RETRYABLE_STATUSES
     if not worth_it or failure.final_here or failure.timed_out or tries_here >= policy.tries_per_deployment:
         return Next("stop")
-    wait_s = failure.retry_after_s if failure.retry_after_s is not None else policy.backoff_s * 2 ** (tries_here - 1)
+    wait_s = (
+        failure.retry_after_s
+        if failure.retry_after_s is not None
+        else policy.backoff_s * 2 ** (tries_here - 1)
+    )
     if wait_s > policy.longest_wait_s or elapsed_s + wait_s > policy.patience_s:
         return Next("stop")
     return Next("retry", wait_s)  # 3
