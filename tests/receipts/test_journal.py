@@ -29,7 +29,7 @@ def lines_of(folder: Path) -> list[bytes]:
 def write(folder: Path, lines: list[bytes]) -> JournalWriter:
     journal = JournalWriter(folder, SEGMENT)
     for line in lines:
-        journal.append(line + b"\n")
+        journal.append([line + b"\n"])
     journal.close()
     return journal
 
@@ -84,18 +84,18 @@ def test_a_full_disk_leaves_no_half_line_and_later_lines_are_whole(tmp_path: Pat
     import signal
 
     journal = JournalWriter(tmp_path, SEGMENT)
-    journal.append(b"first\n")
+    journal.append([b"first\n"])
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
         for _ in range(2):
             with pytest.raises(LedgerError, match=f"disk is full|{os.strerror(errno.EFBIG)}"):
-                journal.append(b"does not fit\n")
+                journal.append([b"does not fit\n"])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, before)
-    journal.append(b"second\n")
+    journal.append([b"second\n"])
     journal.close()
     assert lines_of(tmp_path) == [b"first", b"second"]
 
@@ -110,7 +110,7 @@ def test_the_second_writer_is_told_who_has_the_folder(tmp_path: Path) -> None:
 
 def test_a_reader_sees_lines_that_come_later_and_no_half_line(tmp_path: Path) -> None:
     journal = JournalWriter(tmp_path)
-    journal.append(b"one\n")
+    journal.append([b"one\n"])
     reader = SegmentReader(segments(tmp_path)[0], 0)
     assert reader.read(10) == [b"one"]
     assert reader.read(10) == []

@@ -31,7 +31,7 @@ def expected_root(size: int) -> bytes:
 def grow(folder: Path, count: int) -> None:
     journal = JournalWriter(folder, SEGMENT)
     for number in range(journal.entries, journal.entries + count):
-        journal.append(entry(number) + b"\n")
+        journal.append([entry(number) + b"\n"])
     journal.close()
 
 

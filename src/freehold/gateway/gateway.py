@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -70,7 +70,8 @@ class Prices(Protocol):
 class Ledger(Protocol):
     """`receipts.ledger.Ledger` as the gateway needs it."""
 
-    def append(self, receipt: Receipt) -> None: ...
+    def line(self, receipt: Receipt) -> bytes: ...
+    def append_lines(self, lines: Sequence[bytes]) -> None: ...
     def commitment(self, receipt_id: str, part: Part = "request") -> Commitment: ...
 
 
@@ -123,6 +124,8 @@ class Gateway:
         self._stored: OrderedDict[str, str] = OrderedDict()
         self._last_headers: list[tuple[bytes, bytes]] = []
         self._last_lines = b""
+        self._lines: list[bytes] = []
+        self._thens: list[Callable[[], None]] = []
         self._fault: CallError | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
@@ -140,6 +143,7 @@ class Gateway:
             connection.abort()
         for call in list(self.active):
             call.client_gone()
+        self._write_lines()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pool.__aexit__()
 
@@ -294,19 +298,39 @@ class Gateway:
     def price(self, target: Target, model_id: str, usage: Usage, at_ms: int, billed: int | None) -> Cost:
         return self._prices.price(target.price_id, target.deployment.provider, model_id, usage, at_ms, billed)
 
-    def record(self, receipt: Receipt, call: Call) -> None:
-        """Store the receipt of an ended call."""
+    def record(self, receipt: Receipt, call: Call, then: Callable[[], None] | None) -> None:
+        """Store the receipt of an ended call, then run `then`.
+
+        Calls that end in the same turn of the loop share one write to the journal. A call that ends alone
+        does not wait for others.
+        """
         if not self.active:
             self._idle.set()
         capture = self.capture
         if capture is not None and not (capture.errors_only and receipt.outcome == "ok"):
             capture.put(receipt.id, "request", call.request.body)
             capture.put(receipt.id, "response", b"".join(call.captured or ()))
+        self._lines.append(self.ledger.line(receipt))
+        if then is None or not self.active:
+            self._write_lines()
+            if then is not None:
+                then()
+            return
+        self._thens.append(then)
+        if len(self._thens) == 1:
+            self.loop.call_soon(self._write_lines)
+
+    def _write_lines(self) -> None:
+        lines, self._lines = self._lines, []
+        thens, self._thens = self._thens, []
         try:
-            self.ledger.append(receipt)
+            if lines:
+                self.ledger.append_lines(lines)
         except Exception as error:  # noqa: BLE001 - whatever the disk says, no further call is taken unrecorded
             message = f"receipts cannot be stored, so no calls are taken: {error}"
             self._fault = CallError(kind="overloaded", status=503, code="ledger_unavailable", message=message)
+        for then in thens:
+            then()
 
     def ledger_fault(self) -> CallError | None:
         """Why no call may be made now: an answer without a receipt is not given."""

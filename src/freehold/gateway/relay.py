@@ -185,7 +185,10 @@ class WholeRelay(Relay):
             self.tap.whole(self._kept[0] if len(self._kept) == 1 else b"".join(self._kept))
             self.call.gateway.remember_stored(self.call, self.tap.answer_id)
         self.call.status = self._status
-        measured = settle(self.call, "ok")
+        settle(self.call, "ok", then=self._send_last)
+
+    def _send_last(self) -> None:
+        measured = self.call.measured
         out, self._out = self._out, []
         rest = out[0] if len(out) == 1 else b"".join(out)
         if not self.committed:
@@ -322,7 +325,7 @@ class EventRelay(Relay):
 class TranslatedWhole(Relay):
     """A whole answer in another dialect: gathered, translated, sent."""
 
-    __slots__ = ("_body", "_context")
+    __slots__ = ("_body", "_context", "_said")
 
     def __init__(
         self,
@@ -335,6 +338,7 @@ class TranslatedWhole(Relay):
         super().__init__(call, status, headers, fields)
         self._context = context
         self._body = bytearray()
+        self._said = b""
 
     def feed(self, data: bytes) -> None:
         self._body += data
@@ -353,13 +357,13 @@ class TranslatedWhole(Relay):
             self.call.refuse(self._upstream_error(f"its answer cannot be translated: {error}"))
             return
         self._count(body)
-        if self.committed:  # signs of life were sent to a client that wants no stream: cannot happen
-            self.cut("the answer came after a stream was opened")
-            return
+        self._said = body
         self.call.status = self._status
-        measured = settle(self.call, "ok")
+        settle(self.call, "ok", then=self._send_last)
+
+    def _send_last(self) -> None:
         self.committed = True
-        self._start(len(body), measured, body)
+        self._start(len(self._said), self.call.measured, self._said)
         self.call.conn.done()
         self.call.release()
 

@@ -4,6 +4,7 @@ last byte of the answer leaves."""
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from freehold.dialects.usage import billed_nanos, usage_of
@@ -14,16 +15,22 @@ if TYPE_CHECKING:
     from freehold.gateway.call import Call
 
 
-def settle(call: Call, outcome: Outcome, error: str = "") -> Measured:
-    """Write the call's receipt. A second time does nothing but repeat what was measured."""
+def settle(call: Call, outcome: Outcome, error: str = "", then: Callable[[], None] | None = None) -> Measured:
+    """Write the call's receipt. A second time does nothing but repeat what was measured.
+
+    With `then` the receipt may be written together with others of this turn of the loop; `then` runs
+    after that, and sends what must not leave before.
+    """
     if call.settled:
+        if then is not None:
+            then()
         return call.measured
     call.settled = True
     call.stop_waiting()
     gateway = call.gateway
     gateway.active.discard(call)
     call.measured = measured = _measure(call, outcome)
-    gateway.record(_receipt(call, outcome, error, measured), call)
+    gateway.record(_receipt(call, outcome, error, measured), call, then)
     return measured
 
 
@@ -62,7 +69,7 @@ def _measure(call: Call, outcome: Outcome) -> Measured:
 
 def _receipt(call: Call, outcome: Outcome, error: str, measured: Measured) -> Receipt:
     now_ns = time.perf_counter_ns()
-    lookup, target, relay = call.request.lookup, call.target, call.relay
+    lookup, target, relay, tries = call.request.lookup, call.target, call.relay, call.tries
     deployment = target.deployment if target is not None and call.tries else None
     started_ns = call.started_ns
     first_ns = call.tries[-1].first_byte_ns if call.tries else 0

@@ -95,19 +95,27 @@ class JournalWriter:
         if self.entries >= self._rotate_at:
             self._rotate()
 
-    def append(self, line: bytes) -> None:
-        """Write one line, newline included. When this returns, the operating system has it.
+    def append(self, lines: Sequence[bytes]) -> None:
+        """Write lines, each with its newline. When this returns, the operating system has them.
 
-        Raises LedgerError when it could not be written whole; nothing of it stays then.
+        Raises LedgerError when they could not be written whole. Nothing of them stays then, except that
+        lines that filled a segment up are kept.
         """
+        while lines:
+            room = self._rotate_at - self.entries
+            self._write(lines[:room] if len(lines) > room else lines)
+            lines = lines[room:]
+
+    def _write(self, lines: Sequence[bytes]) -> None:
+        data = lines[0] if len(lines) == 1 else b"".join(lines)
         try:
-            written = os.write(self._handle, line)
+            written = os.write(self._handle, data)
         except OSError as cause:
             self._undo(cause)
-        if written != len(line):
+        if written != len(data):
             self._undo(None)
         self._offset += written
-        self.entries += 1
+        self.entries += len(lines)
         if self.entries == self._rotate_at:
             self._rotate()
 

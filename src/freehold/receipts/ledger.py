@@ -6,6 +6,7 @@ Layout of a home folder: `ledger/journal` (truth), `ledger/tile` and `ledger/che
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -85,17 +86,25 @@ class Ledger:
     def append(self, receipt: Receipt) -> None:
         """Record a receipt. When this returns, the operating system has it (it survives `kill -9`).
 
-        Texts that do not fit an entry (65,535 bytes) are cut and marked. Raises LedgerError when the
-        disk refuses; then nothing of the receipt is recorded.
+        Raises LedgerError when the disk refuses; then nothing of the receipt is recorded.
         """
+        self.append_lines([self.line(receipt)])
+
+    def line(self, receipt: Receipt) -> bytes:
+        """A receipt as `append_lines` takes it. Texts that do not fit an entry (65,535 bytes) are cut and
+        marked."""
         try:
             line = encode_receipt(receipt) + b"\n"
         except UnicodeEncodeError:
             line = encode_receipt(fit(receipt)) + b"\n"
         if len(line) > MAX_ENTRY_BYTES:
             line = encode_receipt(fit(receipt)) + b"\n"
+        return line
+
+    def append_lines(self, lines: Sequence[bytes]) -> None:
+        """Record several receipts in one write, with the promise and the errors of `append`."""
         try:
-            self._journal.append(line)
+            self._journal.append(lines)
         except LedgerError as cause:
             self._write_failure = str(cause)
             raise
