@@ -103,6 +103,9 @@ def test_one_receipt_is_shown_whole(freehold: Freehold, home: list[str]) -> None
     out = freehold("receipts", "show", "rcp-bbb2", *home).out
     assert "connection refused" in out
     assert "529" in out
+    assert "tokens" not in out, "none were used"
+    assert "answered by" not in out
+    assert "answered by" in freehold("receipts", "show", "rcp-aaa1", *home).out
     ran = freehold("receipts", "show", "rcp-aaa", "--json", *home)
     assert ran.json["index"] == 0
     assert ran.json["receipt"]["usage"]["cache_read"] == 300

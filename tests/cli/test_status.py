@@ -150,3 +150,11 @@ def test_nobody_there_is_its_own_exit_status(freehold: Freehold, tmp_path: Path)
     assert ran.exit == Exit.NOT_RUNNING
     assert "no Freehold answers at http://127.0.0.1:1" in ran.err
     assert freehold("models", "--url", "ftp://x").exit == Exit.FAILED
+
+
+def test_the_last_words_of_a_failed_server_stand_below_the_table(
+    freehold: Freehold, running: Running8400
+) -> None:
+    failed = msgspec.structs.replace(SERVER, state="failed", detail="Ended with exit code 1. Out of memory.")
+    running.answers["/api/v1/servers"] = (200, msgspec.json.encode([SERVER, failed]))
+    assert freehold("status").out.endswith("\nqwen: Ended with exit code 1. Out of memory.\n")

@@ -62,7 +62,7 @@ def _cells(row: CostRow) -> tuple[object, ...]:
     return (
         row.name or "(none)",
         f"{row.calls:,}",
-        f"{row.errors:,}" if row.errors else "",
+        f"{row.errors + row.refused:,}" if row.errors + row.refused else "",
         f"{row.fresh_in:,}",
         f"{row.cache_read + row.cache_write:,}",
         f"{row.visible_out + row.reasoning:,}",

@@ -6,7 +6,7 @@ import typer
 
 from freehold.cli.control_client import find_running
 from freehold.cli.options import HomeOption, JsonOption, UrlOption, chosen_home
-from freehold.cli.output import print_facts, print_json, print_table
+from freehold.cli.output import print_facts, print_json, print_table, say
 from freehold.cli.wording import clock_time, long_duration, megabytes
 from freehold.web.control import ServerView, StatusView
 
@@ -26,7 +26,7 @@ def status(url: UrlOption = None, home: HomeOption = None, as_json: JsonOption =
     if servers:
         print()
         print_table(
-            ["=SERVER", "=STATE", "=ENGINE", ">CONTEXT", ">BUSY", ">PID", "MODEL", "NOTE"],
+            ["=SERVER", "=STATE", "=ENGINE", ">CONTEXT", ">BUSY", ">PID", "MODEL"],
             [
                 (
                     server.name,
@@ -36,11 +36,13 @@ def status(url: UrlOption = None, home: HomeOption = None, as_json: JsonOption =
                     f"{server.in_flight}/{server.slots}",
                     server.pid or "",
                     server.model,
-                    server.detail,
                 )
                 for server in servers
             ],
         )
+    for server in servers:
+        if server.detail:
+            say(f"{server.name}: {server.detail}")
 
 
 def _facts(seen: StatusView) -> list[tuple[str, object]]:

@@ -69,7 +69,7 @@ def _facts(index: int, receipt: Receipt) -> list[tuple[str, object]]:
         ("outcome", receipt.outcome),
         ("error", receipt.error),
         ("asked for", receipt.model_asked),
-        ("answered by", _answered_by(receipt)),
+        ("answered by" if receipt.first_byte_us else "tried last", _place(receipt)),
         ("why there", receipt.route),
         ("endpoint", f"{receipt.endpoint}{', streamed' if receipt.stream else ''}"),
         ("dialects", _dialects(receipt)),
@@ -91,7 +91,7 @@ def _facts(index: int, receipt: Receipt) -> list[tuple[str, object]]:
     ]
 
 
-def _answered_by(receipt: Receipt) -> str:
+def _place(receipt: Receipt) -> str:
     if receipt.deployment in ("", receipt.model):
         return receipt.model
     return f"{receipt.model} ({receipt.deployment})"
@@ -110,6 +110,8 @@ def _times(receipt: Receipt) -> str:
 
 def _tokens(receipt: Receipt) -> str:
     usage = receipt.usage
+    if receipt.usage_state == "none":
+        return "none were reported" if receipt.first_byte_us else ""
     cached = f" ({usage.cache_read:,} from cache)" if usage.cache_read else ""
     reasoning = f" ({usage.reasoning:,} reasoning)" if usage.reasoning else ""
     return f"{usage.input_total:,} in{cached}, {usage.output_total:,} out{reasoning}; {receipt.usage_state}"
