@@ -61,7 +61,8 @@ def wants_usage(options: msgspec.Raw) -> bool:
 
 def replace_model(body: bytes, old: str, new: str) -> bytes:
     """The same body with the top-level `model`, which `peek` read as `old`, set to `new`; every other
-    byte as it was. A second `model` is set too: which of them an upstream takes must not matter."""
+    byte as it was. A second `model` is set too: which of them an upstream takes must not matter. (One
+    with the same value behind an escaped key is not looked for: the upstream then gets what was asked.)"""
     span = _plain_span(body, b'"%b"' % old.encode())
     value = msgspec.json.encode(new)
     if span is None:
@@ -71,16 +72,28 @@ def replace_model(body: bytes, old: str, new: str) -> bytes:
 
 def _plain_span(body: bytes, value: bytes) -> tuple[int, int] | None:
     """Where `value` stands when the key stands once in the whole body, written plainly: the usual case,
-    found by one search instead of a walk."""
+    found by one search instead of a walk through everything."""
     match = _FIRST.match(body)
     if match is None:
         at = body.find(_MODEL)
-        if at < 0 or body[at - 1] == _BACKSLASH:  # the end of a string that has a quote in it
+        match = _STRING_VALUE.match(body, at + len(_MODEL)) if at > 0 else None
+        if match is None or not _is_outermost(body, at):
             return None
-        match = _STRING_VALUE.match(body, at + len(_MODEL))
-    if match is None or match[1] != value or body.find(_MODEL, match.end()) >= 0:
+    if match[1] != value or body.find(_MODEL, match.end()) >= 0:
         return None
     return match.span(1)
+
+
+def _is_outermost(body: bytes, at: int) -> bool:
+    """Whether the bytes before or behind `at`, the fewer of them, leave only the outermost object open."""
+    if body[at - 1] == _BACKSLASH:  # the end of a string that has a quote in it
+        return False
+    early = at < len(body) // 2
+    depth = 0
+    for match in _TOKEN.finditer(body, 0, at) if early else _TOKEN.finditer(body, at):
+        first = body[match.start()]
+        depth += (first in _OPENING) - (first in _CLOSING)
+    return depth == (1 if early else -1)
 
 
 def ask_for_usage(body: bytes, options: msgspec.Raw) -> bytes:

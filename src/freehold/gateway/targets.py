@@ -34,6 +34,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     price_id: str | None = None
     secret: bytes = b""
     """The provider's key: never to be shown."""
+    only_maker: bool = False
+    """No other provider here speaks its dialect, so signed reasoning in a history can only be its own."""
     label: bytes = b""
     """The deployment's name as a header value."""
 
@@ -42,7 +44,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         return self.base + target if self.anthropic else self.base + target[3:]
 
 
-def provider_target(deployment: Deployment, provider: Provider) -> Target:
+def provider_target(deployment: Deployment, provider: Provider, *, only_maker: bool = False) -> Target:
     """Raises ValueError when the provider's address is no http(s) URL."""
     anthropic = provider.dialect == "anthropic"
     base = _path(provider.base_url)
@@ -50,7 +52,7 @@ def provider_target(deployment: Deployment, provider: Provider) -> Target:
     if provider.responses:
         native.add("responses")
     lines: list[tuple[bytes, bytes]] = [
-        (name.lower().encode(), value.encode("latin-1")) for name, value in provider.headers.items()
+        (name.lower().encode(), value.encode()) for name, value in provider.headers.items()
     ]
     if provider.api_key:
         key = provider.api_key.encode()
@@ -66,6 +68,7 @@ def provider_target(deployment: Deployment, provider: Provider) -> Target:
         timeout_s=provider.timeout_s,
         price_id=provider.price_as,
         secret=(provider.api_key or "").encode(),
+        only_maker=only_maker,
         label=safe_value(deployment.name),
     )
 
