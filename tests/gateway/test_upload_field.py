@@ -39,7 +39,7 @@ LANGUAGE = part('Content-Disposition: form-data; name="language"', "en")
         'content-disposition: form-data; name="model" ',
         'content-disposition: form-data; name="model"\r\ncontent-type: text/plain; charset=utf-8',
         'content-type: text/plain\r\ncontent-disposition: form-data; name="model"',
-        'content-length: 9\r\ncontent-type: text/plain\r\ncontent-disposition: form-data; name="model"\r\nx-a: b',
+        'content-length: 9\r\nx-b: c\r\ncontent-disposition: form-data; name="model"\r\nx-a: b',
     ],
 )
 @pytest.mark.parametrize("before", [(), (LANGUAGE,), (FILE, LANGUAGE)], ids=["first", "second", "last"])
