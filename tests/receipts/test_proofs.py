@@ -62,7 +62,7 @@ def test_what_is_no_proof_is_told(home: Path, text: str) -> None:
 def test_a_receipt_that_nothing_signed_covers_cannot_be_proven_yet(tmp_path: Path) -> None:
     write_numbers(tmp_path, 2)
     journal = JournalWriter(tmp_path / "ledger")
-    journal.append(encode_receipt(make_receipt(2)) + b"\n")
+    journal.append([encode_receipt(make_receipt(2)) + b"\n"])
     journal.close()
     with pytest.raises(LedgerError, match="not under a signed checkpoint yet"):
         prove(tmp_path, "rc_000002")

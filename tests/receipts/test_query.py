@@ -146,7 +146,7 @@ def test_find_sees_a_receipt_that_is_not_projected_yet(tmp_path: Path) -> None:
     from freehold.receipts.journal import JournalWriter
 
     journal = JournalWriter(tmp_path / "ledger")
-    journal.append(encode_receipt(make_receipt(5)) + b"\n")
+    journal.append([encode_receipt(make_receipt(5)) + b"\n"])
     journal.close()
     assert find(tmp_path, "rc_000005") == (5, make_receipt(5))
 

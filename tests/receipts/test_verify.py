@@ -159,7 +159,7 @@ def rewrite(home: Path, note_after: str | None) -> None:
     shutil.rmtree(home / "ledger")
     journal = JournalWriter(home / "ledger", 256)
     for number in range(COUNT):
-        journal.append(encode_receipt(make_receipt(number, status=500 if number == 5 else 200)) + b"\n")
+        journal.append([encode_receipt(make_receipt(number, status=500 if number == 5 else 200)) + b"\n"])
     journal.close()
     tree = LogTree(LogFolder(home / "ledger"), keys.signer)
     while tree.extend(1_000):
@@ -228,7 +228,7 @@ def test_an_entry_that_is_no_receipt_is_found(home: Path) -> None:
 def append_raw(home: Path, entries: Lines) -> None:
     journal = JournalWriter(home / "ledger")
     for entry in entries:
-        journal.append(entry + b"\n")
+        journal.append([entry + b"\n"])
     journal.close()
 
 

@@ -39,7 +39,7 @@ _ANTHROPIC_TYPES: dict[ErrorKind, str] = {
 
 _OPENAI_TYPES: dict[ErrorKind, str] = {
     "invalid_request": "invalid_request_error",
-    "authentication": "authentication_error",
+    "authentication": "invalid_request_error",
     "billing": "billing_error",
     "permission": "permission_error",
     "not_found": "invalid_request_error",

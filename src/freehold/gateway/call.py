@@ -20,10 +20,9 @@ from freehold.core.servers import ServerState, ServerView
 from freehold.dialects.context import TranslationError
 from freehold.dialects.errors import error_body, parse_error
 from freehold.gateway import headers as passing
-from freehold.gateway import replies
-from freehold.gateway.access import Admitted, admit
+from freehold.gateway import refusals, replies
 from freehold.gateway.connection import Request, ServerConnection
-from freehold.gateway.endpoints import Endpoint
+from freehold.gateway.facts import Facts
 from freehold.gateway.peek import Peek, peek
 from freehold.gateway.prepare import Prepared, client_lines, prepare_same, prepare_translated, request_head
 from freehold.gateway.record import NOTHING_USED, Try, outcome_of
@@ -60,6 +59,7 @@ class Call:
         "deadline_s",
         "dialect",
         "endpoint",
+        "facts",
         "gateway",
         "id",
         "key_name",
@@ -82,12 +82,13 @@ class Call:
         "tries",
     )
 
-    def __init__(self, gateway: Gateway, conn: ServerConnection, request: Request, endpoint: Endpoint) -> None:
+    def __init__(self, gateway: Gateway, conn: ServerConnection, request: Request, facts: Facts) -> None:
         self.gateway = gateway
+        self.facts = facts
         self.conn = conn
         self.request = request
-        self.endpoint = endpoint
-        self.dialect: Dialect = endpoint.dialect
+        self.endpoint = facts.endpoint
+        self.dialect: Dialect = facts.endpoint.dialect
         self.started_ns = time.perf_counter_ns()
         self.started_ms = gateway.clock.now_ms()
         self.id = gateway.ids.next(self.started_ms)
@@ -123,13 +124,13 @@ class Call:
 
     def start(self) -> None:
         """Judge the request and make the first attempt, or refuse."""
-        admitted = admit(self.gateway.access, self.request.lookup)
-        if not isinstance(admitted, Admitted):
+        admitted = self.facts.admitted
+        if isinstance(admitted, CallError):
             self.refuse(admitted)
             return
         self.key_name = admitted.key_name
         self.gateway.active.add(self)
-        fault = self.gateway.ledger_fault()
+        fault = self.gateway.fault
         if fault is not None:
             self.refuse(fault)
             return
@@ -144,30 +145,34 @@ class Call:
         try:
             self.seen = peek(body)
         except msgspec.ValidationError as error:
-            return self.refuse(_bad_body(f"the request body is not as expected: {error}"))
+            return self.refuse(refusals.bad_body(f"the request body is not as expected: {error}"))
         except RecursionError:
-            return self.refuse(_bad_body("the request body is nested too deeply"))
+            return self.refuse(refusals.bad_body("the request body is nested too deeply"))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             if self.endpoint.carriage in ("relay", "stored"):
                 return True
-            return self.refuse(_bad_body(f"the request body is not valid JSON: {error}"))
-        if not self.seen.model and not (self.endpoint.model_optional and self.gateway.catalog.default_provider):
-            return self.refuse(_bad_body("the request names no model: set \"model\"", param="model"))
+            return self.refuse(refusals.bad_body(f"the request body is not valid JSON: {error}"))
+        if not self.seen.model and not (
+            self.endpoint.model_optional and self.gateway.catalog.default_provider
+        ):
+            return self.refuse(refusals.bad_body('the request names no model: set "model"', param="model"))
         return True
 
     def choose(self) -> bool:
         """Fill in the candidates; False when the call was refused because there are none."""
         asked = self.seen.model
         if not asked:
-            deployment = self.gateway.stored_place(self.request.path) or default_deployment(self.gateway.catalog)
+            deployment = self.gateway.stored_place(self.request.path) or default_deployment(
+                self.gateway.catalog
+            )
             if deployment is None:
-                return self.refuse(self._no_place())
+                return self.refuse(refusals.no_place(self.request.path.decode("latin-1")))
             self._candidates = (deployment,)
             self.route = "default provider" if not deployment.model_id else "where it is stored"
             return True
         choice = self.gateway.choice_of(asked)
         if isinstance(choice, NoSuchModel):
-            return self.refuse(_no_such_model(choice))
+            return self.refuse(refusals.no_such_model(choice))
         self._candidates = self.gateway.healthy_first(choice.candidates)
         self.route = choice.reason
         return True
@@ -179,7 +184,7 @@ class Call:
         deployment = self._candidates[self._at]
         found = self.gateway.target_of(deployment)
         if isinstance(found, CallError):
-            self.give_up_on(Failure(status=0), found)
+            self.pass_over(found)
         elif isinstance(found, ServerView):
             self._await_server(found)
         else:
@@ -193,14 +198,14 @@ class Call:
             self.refuse(error.error)
             return
         if isinstance(prepared, CallError):
-            self.give_up_on(Failure(status=404), prepared)
+            self.pass_over(prepared)
             return
         self.prepared = prepared
         self.losses = prepared.losses
         if self.losses and b"x-freehold-strict" in self.request.lookup:
-            self.refuse(_strict(self.losses))
+            self.refuse(refusals.strict(self.losses))
             return
-        lines = client_lines(self.request.headers, target, prepared, self.conn_lines())
+        lines = client_lines(self.request.headers, target, prepared, self.facts.lines)
         head = request_head(self.request.method, prepared, target, lines, self.request.lookup)
         self._begin_try(target)
         self.gateway.pool.send(target.origin, head + prepared.body, self)
@@ -225,12 +230,8 @@ class Call:
                     created_s=self.started_ms // 1000,
                 )
         elif target.anthropic and self.dialect != "messages":
-            return _unsupported(self.endpoint.name, target.deployment.name)
+            return refusals.unsupported(self.endpoint.name, target.deployment.name)
         return prepare_same(self.request.body, self.seen, target, self.dialect, self.request.target)
-
-    def conn_lines(self) -> bytes:
-        """The client's headers to pass on, kept as long as the client repeats them."""
-        return self.gateway.lines_of(self.request.headers)
 
     def _await_server(self, view: ServerView) -> None:
         """Hold the call until the server is ready, giving signs of life."""
@@ -246,12 +247,7 @@ class Call:
         if view.state is ServerState.READY:
             self.attempt()
             return
-        error = CallError(
-            kind="overloaded",
-            status=503,
-            message=f"model server '{view.name}' is {view.state.value}: {view.detail or 'see its log'}",
-        )
-        self.give_up_on(Failure(status=0, timed_out=True), error)
+        self.pass_over(refusals.server_lost(view.name, view.state.value, view.detail))
 
     # -- upstream.Answer
 
@@ -323,7 +319,7 @@ class Call:
         self._error_chunks = [body]
         retry_after = headers.get(b"retry-after")
         error = parse_error(status, body, retry_after.decode("latin-1") if retry_after else None)
-        self.tries[-1].error = error.message[:300]
+        self.tries[-1].error = refusals.recorded_words(error)
         failure = Failure(
             status=status,
             retry_after_s=error.retry_after_s,
@@ -350,12 +346,22 @@ class Call:
             self._tell(error)
             return
         if step.action == "elsewhere":
-            self._at += 1
-            self._tries_here = 0
-            self.route = f"{self.route}; {deployment.name} failed"
-            self.attempt()
+            self._elsewhere()
             return
         self._timer = self.gateway.loop.call_later(step.wait_s, self.attempt)
+
+    def pass_over(self, error: CallError) -> None:
+        """The current candidate cannot even be tried: at once the next one, or tell the client."""
+        if self._at + 1 < len(self._candidates):
+            self._elsewhere()
+        else:
+            self.refuse(error)
+
+    def _elsewhere(self) -> None:
+        self.route = f"{self.route}; {self._candidates[self._at].name} failed"
+        self._at += 1
+        self._tries_here = 0
+        self.attempt()
 
     def _tell(self, error: CallError) -> None:
         """Every attempt failed: the upstream's own words where the dialect is the same, else ours."""
@@ -386,16 +392,17 @@ class Call:
         return False
 
     def _answer_error(self, error: CallError, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-        status = _status_for(self.dialect, error.status)
+        status = refusals.status_for(self.dialect, error.status)
         self.status = status
         self.count_response(body)
-        settle(self, outcome_of(error, len(self.tries)), error.message)
+        settle(self, outcome_of(error, len(self.tries)), refusals.recorded_words(error))
         keep = self.request.complete
         lines = [
             *headers,
             (b"content-length", b"%d" % len(body)),
             (b"x-freehold-receipt", self.id.encode()),
             (b"x-freehold-source", error.source.encode()),
+            *self._place_lines(),
             (b"request-id" if self.dialect == "messages" else b"x-request-id", self.id.encode()),
         ]
         names = {name for name, _ in headers}
@@ -406,6 +413,25 @@ class Call:
         body = b"" if self.request.method == b"HEAD" else body
         self.conn.write(replies.head(status, lines) + body)
         self.conn.done(keep=keep)
+
+    def _place_lines(self) -> list[tuple[bytes, bytes]]:
+        """Where the last attempt was made, for an error that came after one."""
+        if not self.tries:
+            return []
+        route = passing.safe_value(self.route)
+        return [
+            (b"x-freehold-deployment", passing.safe_value(self.tries[-1].deployment)),
+            (b"x-freehold-route", route),
+        ]
+
+    def upstream_request_id(self) -> str:
+        """What the upstream calls this call, in its answer or in its refusal."""
+        if self.relay is not None:
+            found = self.relay.request_id
+        else:
+            headers = dict(self._error_headers)
+            found = headers.get(b"x-request-id") or headers.get(b"request-id") or b""
+        return found[:200].decode("latin-1")
 
     # -- connection.Handler
 
@@ -449,11 +475,7 @@ class Call:
         self.deadline_s = 0.0
         if self.signs is not None and self.signs.waiting:
             self.signs.stop()
-            message = f"the model server was not ready within {self.gateway.limits.load_wait_s:g} s"
-            self.give_up_on(
-                Failure(status=0, timed_out=True),
-                CallError(kind="overloaded", status=503, message=message, retry_after_s=10),
-            )
+            self.pass_over(refusals.not_ready_in_time(self.gateway.limits.load_wait_s))
             return
         timeout_s = self.target.timeout_s if self.target else 0
         self.drop_upstream()
@@ -501,45 +523,5 @@ class Call:
         secret = self.target.secret if self.target is not None else b""
         return body.replace(secret, b"***") if secret else body
 
-    def _no_place(self) -> CallError:
-        path = self.request.path.decode("latin-1")
-        return CallError(
-            kind="not_found",
-            status=404,
-            code="unknown_path",
-            message=f"{path}: no model is named and no default provider is configured, so there is nowhere to send this",
-        )
-
 
 _TIMED_OUT = "timed out: no byte from the upstream within"
-
-
-def _status_for(dialect: Dialect, status: int) -> int:
-    """529 is Anthropic's own word; elsewhere it is a 503."""
-    return 503 if status == 529 and dialect != "messages" else status
-
-
-def _bad_body(message: str, param: str | None = None) -> CallError:
-    return CallError(kind="invalid_request", status=400, message=message, param=param)
-
-
-def _strict(losses: tuple[str, ...]) -> CallError:
-    return _bad_body("x-freehold-strict: this model speaks another dialect, which cannot carry: " + ", ".join(losses))
-
-
-def _unsupported(operation: str, place: str) -> CallError:
-    return CallError(
-        kind="unsupported",
-        status=501,
-        code="unsupported_operation",
-        message=f"{place} has no {operation}: its provider speaks Anthropic messages only",
-    )
-
-
-def _no_such_model(found: NoSuchModel) -> CallError:
-    if found.ambiguous:
-        text = f"several places have '{found.asked}': ask for one of {', '.join(found.ambiguous)}"
-    else:
-        hint = f" Did you mean {' or '.join(repr(name) for name in found.nearest)}?" if found.nearest else ""
-        text = f"no model '{found.asked}' here; GET /v1/models lists what there is.{hint}"
-    return CallError(kind="not_found", status=404, code="model_not_found", param="model", message=text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 from urllib.parse import unquote_to_bytes
 
 import httptools
@@ -18,10 +18,40 @@ from freehold.gateway import replies
 from freehold.gateway.limits import Limits
 
 
-class Request:
-    """One request. Header names are lower case; `body` is whole unless a handler took it in pieces."""
+class Head:
+    """The head of a request less its length, kept by its connection: clients repeat their headers, and what
+    was judged about them once need not be judged again. `facts` is what the gateway remembers of it."""
 
-    __slots__ = ("body", "chunks", "complete", "headers", "http10", "keep_alive", "lookup", "method", "path", "target")
+    __slots__ = ("facts", "headers", "lookup", "method", "path", "target", "url")
+
+    def __init__(self, request: Request, url: bytes) -> None:
+        self.url = url
+        self.method = request.method
+        self.headers = request.headers
+        self.lookup = request.lookup
+        self.target = request.target
+        self.path = request.path
+        self.facts: Any = None
+
+
+class Request:
+    """One request. Header names are lower case, and `content-length` is in `length` instead; `body` is whole
+    unless a handler took it in pieces."""
+
+    __slots__ = (
+        "body",
+        "chunks",
+        "complete",
+        "head",
+        "headers",
+        "http10",
+        "keep_alive",
+        "length",
+        "lookup",
+        "method",
+        "path",
+        "target",
+    )
 
     def __init__(self) -> None:
         self.method = b""
@@ -30,11 +60,13 @@ class Request:
         self.path = b""
         self.headers: list[tuple[bytes, bytes]] = []
         self.lookup: dict[bytes, bytes] = {}
+        self.length: int | None = None
         self.chunks: list[bytes] = []
         self.body = b""
         self.complete = False
         self.keep_alive = True
         self.http10 = False
+        self.head: Head | None = None
 
 
 class Handler(Protocol):
@@ -83,11 +115,12 @@ class ServerConnection(asyncio.Protocol):
         "_closing",
         "_discarding",
         "_fed_bytes",
-        "_gateway",
         "_framing_bytes",
+        "_gateway",
         "_handler",
         "_head_bytes",
         "_incoming",
+        "_known",
         "_loop",
         "_parser",
         "_probe_timer",
@@ -111,6 +144,7 @@ class ServerConnection(asyncio.Protocol):
         self._handler: Handler | None = None
         self.current: Request | None = None
         """The request that is being answered."""
+        self._known: Head | None = None
         self._url = b""
         self._head_bytes = 0
         self._fed_bytes = 0
@@ -151,7 +185,10 @@ class ServerConnection(asyncio.Protocol):
                 return
             if self._incoming.lookup:
                 self._framing_bytes += len(data)
-                if self._framing_bytes - self._body_bytes > self._gateway.limits.header_bytes + self._body_bytes:
+                if (
+                    self._framing_bytes - self._body_bytes
+                    > self._gateway.limits.header_bytes + self._body_bytes
+                ):
                     self._bad(400, "the request body is mostly chunk framing")
                 return
             self._head_bytes += len(data)
@@ -199,14 +236,30 @@ class ServerConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         request = self._incoming
-        if request is not None and not request.lookup:  # else a trailer: read and dropped
-            request.headers.append((name.lower(), value))
+        if request is None or request.lookup:  # a trailer: read and dropped
+            return
+        name = name.lower()
+        if name == b"content-length":  # llhttp has made sure that it is one number, and stands once
+            request.length = int(value)
+        else:
+            request.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         request = self._incoming
         assert request is not None
         request.method = self._parser.get_method()
-        request.lookup = dict(request.headers)
+        known = self._known
+        if known is not None and known.headers == request.headers and known.url == self._url:
+            if known.method == request.method and (request.length or 0) <= self._gateway.limits.body_bytes:
+                request.lookup = known.lookup
+                request.target = known.target
+                request.path = known.path
+                request.head = known
+                return
+        self._judge_head(request)
+
+    def _judge_head(self, request: Request) -> None:
+        request.lookup = dict(request.headers) or {b"": b""}
         request.keep_alive = self._parser.should_keep_alive()
         version = self._parser.get_http_version()
         request.http10 = version == "1.0"
@@ -225,9 +278,13 @@ class ServerConnection(asyncio.Protocol):
                 return
             if self.current is None and not request.http10:
                 self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if self.current is None and not self._queue and self._gateway.wants_stream(request):
-            self._streaming = True
-            self._begin(request)
+        elif request.keep_alive and not request.http10:
+            self._known = request.head = Head(request, self._url)
+        if self._gateway.wants_stream(request):
+            self._known = None
+            if self.current is None and not self._queue:
+                self._streaming = True
+                self._begin(request)
 
     def on_body(self, data: bytes) -> None:
         request = self._incoming
@@ -276,6 +333,8 @@ class ServerConnection(asyncio.Protocol):
         """Write a whole answer made elsewhere and be done with the request."""
         if self.current is not None and not self.current.keep_alive:
             answer = answer.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
+        if self.current is not None and self.current.method == b"HEAD":
+            answer = answer[: answer.index(b"\r\n\r\n") + 4]
         self.write(answer)
         self.done()
 
@@ -394,20 +453,19 @@ class ServerConnection(asyncio.Protocol):
             return 414, f"the URL exceeds {limits.url_bytes} bytes"
         if len(lookup) != len(headers):
             names = [name for name, _ in headers]
-            for name in (b"host", b"content-length", b"transfer-encoding", b"authorization", b"x-api-key"):
+            for name in (b"host", b"transfer-encoding", b"authorization", b"x-api-key"):
                 if names.count(name) > 1:
                     return 400, f"header {name.decode()} stands more than once"
         encoding = lookup.get(b"transfer-encoding")
         if encoding is not None:
             if encoding.strip().lower() != b"chunked":
                 return 501, "the only transfer-encoding that is understood is chunked"
-            if b"content-length" in lookup or request.http10:
+            if request.length is not None or request.http10:
                 return 400, "transfer-encoding and content-length (or HTTP/1.0) exclude each other"
         fault = _split_target(request, self._url)
         if fault is not None:
             return fault
-        length = lookup.get(b"content-length")
-        if length is not None and int(length) > limits.body_bytes and not self._gateway.wants_stream(request):
+        if (request.length or 0) > limits.body_bytes and not self._gateway.wants_stream(request):
             return 413, f"request bodies may have {limits.body_bytes} bytes"
         return None
 

@@ -12,12 +12,11 @@ from typing import Protocol
 
 import msgspec
 
-from freehold.core.catalog import Catalog, Deployment
+from freehold.core.catalog import Catalog, Deployment, Provider
 from freehold.core.clock import Clock
 from freehold.core.errors import CallError
 from freehold.core.servers import ModelServers, ServerState, ServerView
 from freehold.core.usage import Usage
-from freehold.gateway import headers as passing
 from freehold.gateway import local
 from freehold.gateway.access import Access, Admitted, admit
 from freehold.gateway.asgi import AsgiApp, AsgiExchange
@@ -25,6 +24,7 @@ from freehold.gateway.call import Call
 from freehold.gateway.connection import Handler, Request, ServerConnection
 from freehold.gateway.count import CountCall
 from freehold.gateway.endpoints import allowed_methods, endpoint_of
+from freehold.gateway.facts import Facts
 from freehold.gateway.ids import ReceiptIds
 from freehold.gateway.limits import Limits
 from freehold.gateway.targets import Target, provider_target, server_target
@@ -122,11 +122,10 @@ class Gateway:
         self.now_s = self.loop.time()
         """The loop's clock at the last sweep: near enough for time-outs of seconds."""
         self._stored: OrderedDict[str, str] = OrderedDict()
-        self._last_headers: list[tuple[bytes, bytes]] = []
-        self._last_lines = b""
         self._lines: list[bytes] = []
         self._thens: list[Callable[[], None]] = []
-        self._fault: CallError | None = None
+        self.fault: CallError | None = None
+        """Why no call may be made now: an answer without a receipt is not given."""
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -190,34 +189,47 @@ class Gateway:
         return endpoint is not None and endpoint.carriage in ("upload", "relay")
 
     def handle(self, connection: ServerConnection, request: Request) -> Handler | None:
-        endpoint = endpoint_of(request.method, request.path)
-        if endpoint is None or (request.path.startswith(b"/v1/models") and request.method in (b"GET", b"HEAD")):
-            return self._handle_local(connection, request)
-        allowed = allowed_methods(request.path)
-        if allowed is not None and request.method not in allowed:
-            connection.reply(local.method_not_allowed(allowed))
-            return None
+        facts: Facts | None = request.head.facts if request.head is not None else None
+        if facts is None:
+            facts = self._facts_of(request)
+            if facts is None:
+                return self._handle_local(connection, request)
+            allowed = allowed_methods(request.path)
+            if allowed is not None and request.method not in allowed:
+                connection.reply(local.method_not_allowed(allowed))
+                return None
+            if request.head is not None:
+                request.head.facts = facts
         self.calls += 1
         if not request.complete:
-            call: Call = UploadCall(self, connection, request, endpoint)
-        elif endpoint.carriage == "count":
-            call = CountCall(self, connection, request, endpoint)
+            call: Call = UploadCall(self, connection, request, facts)
+        elif facts.endpoint.carriage == "count":
+            call = CountCall(self, connection, request, facts)
         else:
-            call = Call(self, connection, request, endpoint)
+            call = Call(self, connection, request, facts)
         call.start()
-        return None if call.settled and connection.current is not request else call
+        return call
+
+    def _facts_of(self, request: Request) -> Facts | None:
+        """What the head of a model call says; None when the request is no model call."""
+        endpoint = endpoint_of(request.method, request.path)
+        if endpoint is None or (
+            request.path.startswith(b"/v1/models") and request.method in (b"GET", b"HEAD")
+        ):
+            return None
+        return Facts.of(self.access, request, endpoint)
 
     def reject(self, connection: ServerConnection, request: Request, error: CallError) -> bool:
         endpoint = endpoint_of(request.method, request.path)
         if endpoint is None:
             return False
         self.calls += 1
-        Call(self, connection, request, endpoint).refuse(error)
+        Call(self, connection, request, Facts.of(self.access, request, endpoint)).refuse(error)
         return True
 
     def _handle_local(self, connection: ServerConnection, request: Request) -> Handler | None:
         if request.path == b"/health":
-            connection.reply(local.health(request, well=self._fault is None))
+            connection.reply(local.health(request, well=self.fault is None))
             return None
         admitted = admit(self.access, request.lookup)
         if not isinstance(admitted, Admitted):
@@ -242,10 +254,16 @@ class Gateway:
             provider = self.catalog.providers.get(deployment.provider or "")
             if provider is None:
                 return _gone(deployment.name)
-            target = self._targets[deployment.name] = provider_target(deployment, provider)
+            target = self._targets[deployment.name] = provider_target(
+                deployment, provider, only_maker=self._is_only_maker(provider)
+            )
         if not breaker.allows(self._breakers.get(deployment.name, breaker.CLOSED), self.loop.time()):
             return self._paused(deployment.name)
         return target
+
+    def _is_only_maker(self, provider: Provider) -> bool:
+        alike = [p for p in self.catalog.providers.values() if p.dialect == provider.dialect]
+        return len(alike) == 1
 
     def _server(self, deployment: Deployment) -> Target | ServerView | CallError:
         assert deployment.server is not None
@@ -326,23 +344,11 @@ class Gateway:
         try:
             if lines:
                 self.ledger.append_lines(lines)
-        except Exception as error:  # noqa: BLE001 - whatever the disk says, no further call is taken unrecorded
+        except Exception as error:
             message = f"receipts cannot be stored, so no calls are taken: {error}"
-            self._fault = CallError(kind="overloaded", status=503, code="ledger_unavailable", message=message)
+            self.fault = CallError(kind="overloaded", status=503, code="ledger_unavailable", message=message)
         for then in thens:
             then()
-
-    def ledger_fault(self) -> CallError | None:
-        """Why no call may be made now: an answer without a receipt is not given."""
-        return self._fault
-
-    def lines_of(self, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """The header lines to pass on. Clients repeat their headers, so the last result is kept."""
-        if headers == self._last_headers:
-            return self._last_lines
-        self._last_headers = headers
-        self._last_lines = passing.forwarded(headers)
-        return self._last_lines
 
     def remember_stored(self, call: Call, answer_id: str) -> None:
         """A Responses answer may be asked for later by its id: keep where it lies."""
@@ -400,4 +406,6 @@ class Gateway:
 
 
 def _gone(name: str) -> CallError:
-    return CallError(kind="not_found", status=404, code="model_not_found", message=f"'{name}' is no longer configured")
+    return CallError(
+        kind="not_found", status=404, code="model_not_found", message=f"'{name}' is no longer configured"
+    )

@@ -7,6 +7,7 @@ to one hop, names a credential, or is ours to say does not.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 _HOP = frozenset(
     (
@@ -87,6 +88,7 @@ def _named_by_connection(headers: Sequence[Header]) -> frozenset[bytes]:
     return frozenset(token.strip().lower() for value in named for token in value.split(b","))
 
 
+@lru_cache(maxsize=4096)
 def safe_value(text: str) -> bytes:
     """`text` as a header value: printable ASCII only, bounded."""
     return text.encode("ascii", "replace").translate(_PRINTABLE)[:512]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from freehold.core.catalog import Dialect
@@ -21,6 +23,12 @@ OPERATIONS: dict[Dialect, bytes] = {
 
 _USAGE_PATHS = (b"/v1/chat/completions", b"/v1/completions")
 """The operations that know `stream_options.include_usage`."""
+
+
+_LATER_CLAUDE = re.compile(r"claude-[a-z]+-[4-9]")
+_LATER_CLAUDE_TOKENS = 32_000
+"""Answer limit where the client names none and Anthropic demands one: from the fourth generation on every
+Claude allows at least this; older ones 8192 (a client of theirs that wants less says so)."""
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +69,8 @@ def prepare_translated(
         answer_id=answer_id,
         created_s=created_s,
         provider=target.price_id or "",
+        same_maker=target.only_maker,
+        default_max_tokens=_LATER_CLAUDE_TOKENS if _LATER_CLAUDE.search(target.deployment.model_id) else 8192,
     )
     made = translate_request(body, client=client, upstream=upstream, facts=facts)
     engine = target.deployment.server is not None and b'"tool_choice"' in made.body

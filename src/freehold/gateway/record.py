@@ -64,6 +64,25 @@ def outcome_of(error: CallError, tries: int) -> Outcome:
     return "error" if tries else "refused"
 
 
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a call is attributed to, as its headers say."""
+
+    agent: str = ""
+    project: str = ""
+    session: str = ""
+    task: str = ""
+
+
+def caller_of(headers: dict[bytes, bytes]) -> Caller:
+    """Attribution from `x-freehold-*`, and the session ids that agents send by themselves."""
+    return Caller(
+        agent=text_header(headers, b"x-freehold-agent"),
+        project=text_header(headers, b"x-freehold-project"),
+        session=session_of(headers),
+        task=text_header(headers, b"x-freehold-task"),
+    )
+
+
 _SESSIONS = (b"x-freehold-session", b"x-claude-code-session-id", b"session-id", b"session_id")
 """Ours, then what Claude Code and Codex send by themselves."""
 

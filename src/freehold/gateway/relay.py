@@ -88,10 +88,10 @@ class Relay:
 
     def flush(self) -> None:
         """Send what was gathered."""
-        if self._out and self.call.conn.open:
-            data = b"".join(self._out)
+        out = self._out
+        if out and self.call.conn.open:
             self._out = []
-            self._write(data)
+            self._write(out[0] if len(out) == 1 else b"".join(out))
 
     def probe(self) -> None:
         """Only event streams have something harmless to say."""
@@ -109,34 +109,41 @@ class Relay:
         is there already goes with it."""
         call = self.call
         call.status = self._status
-        lines = self._passed_headers()
+        framing = b""
         if self._status in (204, 304):
             pass  # no body by definition, so no framing
         elif length is not None:
-            lines.append((b"content-length", b"%d" % length))
+            framing = b"content-length: %d\r\n" % length
         elif not call.request.http10:
             self._chunked = True
-            lines.append((b"transfer-encoding", b"chunked"))
-        lines += self._own_headers(measured)
+            framing = b"transfer-encoding: chunked\r\n"
         if not call.request.keep_alive or (length is None and call.request.http10):
-            lines.append((b"connection", b"close"))
-        call.conn.write(replies.head(self._status, lines) + body)
+            framing += b"connection: close\r\n"
+        head = b"%b%b%b%b\r\n%b" % (
+            replies.status_line(self._status),
+            b"".join([b"%b: %b\r\n" % line for line in self._passed_headers()]),
+            framing,
+            self._own_headers(measured),
+            body,
+        )
+        call.conn.write(head)
 
     def _passed_headers(self) -> list[Header]:
         return passing.returned(self._headers)
 
-    def _own_headers(self, measured: Measured | None) -> list[Header]:
+    def _own_headers(self, measured: Measured | None) -> bytes:
         call = self.call
-        lines = [
-            (b"x-freehold-receipt", call.id.encode()),
-            (b"x-freehold-deployment", call.target.label if call.target is not None else b""),
-            (b"x-freehold-route", passing.safe_value(call.route)),
-        ]
+        label = call.target.label if call.target is not None else b""
+        own = b"x-freehold-receipt: %b\r\nx-freehold-deployment: %b\r\nx-freehold-route: %b\r\n" % (
+            call.id.encode(),
+            label,
+            passing.safe_value(call.route),
+        )
         if call.losses:
-            lines.append((b"x-freehold-lossy", passing.safe_value(", ".join(call.losses))))
+            own += b"x-freehold-lossy: %b\r\n" % passing.safe_value(", ".join(call.losses))
         if measured is not None and measured.cost_state not in ("unknown", "free"):
-            lines.append((b"x-freehold-cost-nanos", b"%d" % measured.cost_nanos))
-        return lines
+            own += b"x-freehold-cost-nanos: %d\r\n" % measured.cost_nanos
+        return own
 
     def _count(self, data: bytes) -> None:
         self.call.count_response(data)
@@ -166,7 +173,7 @@ class WholeRelay(Relay):
         self._length = int(length) if length is not None and length.isdigit() else None
 
     def feed(self, data: bytes) -> None:
-        self._count(data)
+        self.call.count_response(data)
         self._out.append(data)
         if self._kept is not None:
             self._kept.append(data)
@@ -232,7 +239,7 @@ class EventRelay(Relay):
                     break
             else:  # the usual event: only deltas, whole
                 self.events += 1
-                self._count(data)
+                self.call.count_response(data)
                 self._out.append(data)
                 return
         try:
@@ -295,7 +302,9 @@ class EventRelay(Relay):
         if not self.call.settled:
             self.call.status = self._status
             error = self._upstream_error(reason)
-            event = error_event(error, self._dialect, self.call.id, self._sequence(), answer_id=self._answer_id())
+            event = error_event(
+                error, self._dialect, self.call.id, self._sequence(), answer_id=self._answer_id()
+            )
             self._count(event)
             self._out.append(event)
             settle(self.call, "truncated", reason)
@@ -439,7 +448,11 @@ class TranslatedStream(Relay):
 
     def _passed_headers(self) -> list[Header]:
         kind = b"application/x-ndjson" if self._context.client == "ollama" else replies.SSE_TYPE
-        return [*passing.returned_translated(self._headers), (b"content-type", kind), (b"cache-control", b"no-cache")]
+        return [
+            *passing.returned_translated(self._headers),
+            (b"content-type", kind),
+            (b"cache-control", b"no-cache"),
+        ]
 
     def probe(self) -> None:
         if self._chunked and self._context.client != "ollama":
@@ -464,7 +477,6 @@ class _Choices(msgspec.Struct):
 def _is_usage_only(data: bytes) -> bool:
     try:
         found = msgspec.json.decode(data, type=_Choices)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return not found.choices and bytes(found.usage) not in (b"", b"null")
-

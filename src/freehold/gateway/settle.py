@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from freehold.dialects.usage import billed_nanos, usage_of
-from freehold.gateway.record import NOTHING_USED, Measured, estimated_usage, session_of, text_header
+from freehold.gateway.record import NOTHING_USED, Measured, estimated_usage
 from freehold.receipts.entries import Outcome, Receipt
 
 if TYPE_CHECKING:
@@ -69,13 +69,13 @@ def _measure(call: Call, outcome: Outcome) -> Measured:
 
 def _receipt(call: Call, outcome: Outcome, error: str, measured: Measured) -> Receipt:
     now_ns = time.perf_counter_ns()
-    lookup, target, relay, tries = call.request.lookup, call.target, call.relay, call.tries
-    deployment = target.deployment if target is not None and call.tries else None
+    caller, target, relay, tries = call.facts.caller, call.target, call.relay, call.tries
+    deployment = target.deployment if target is not None and tries else None
     started_ns = call.started_ns
-    first_ns = call.tries[-1].first_byte_ns if call.tries else 0
+    first_ns = tries[-1].first_byte_ns if tries else 0
     return Receipt(
-        agent=text_header(lookup, b"x-freehold-agent"),
-        attempts=tuple([tried.attempt(started_ns) for tried in call.tries]),
+        agent=caller.agent,
+        attempts=tuple([tried.attempt(started_ns) for tried in tries]),
         client_dialect=call.dialect,
         cost_nanos=measured.cost_nanos,
         cost_state=measured.cost_state,
@@ -89,7 +89,7 @@ def _receipt(call: Call, outcome: Outcome, error: str, measured: Measured) -> Re
         model_asked=(call.seen.model or "")[:200],
         outcome=outcome,
         price_snapshot=measured.price_snapshot,
-        project=text_header(lookup, b"x-freehold-project"),
+        project=caller.project,
         provider=(deployment.provider or "") if deployment else "",
         request_bytes=call.request_bytes,
         request_commitment=call.request_commitment(),
@@ -97,14 +97,14 @@ def _receipt(call: Call, outcome: Outcome, error: str, measured: Measured) -> Re
         response_commitment=call.response.hexdigest(),
         route=call.route,
         server=(deployment.server or "") if deployment else "",
-        session=session_of(lookup),
+        session=caller.session,
         started_ms=call.started_ms,
         status=call.status,
         stream=call.seen.stream is True,
-        task=text_header(lookup, b"x-freehold-task"),
+        task=caller.task,
         total_us=(now_ns - started_ns) // 1000,
         upstream_dialect=call.prepared.dialect if call.prepared is not None and deployment else "",
-        upstream_request_id=relay.request_id[:200].decode("latin-1") if relay is not None else "",
+        upstream_request_id=call.upstream_request_id(),
         usage=measured.usage,
         usage_raw=measured.usage_raw,
         usage_state=measured.usage_state,

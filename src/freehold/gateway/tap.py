@@ -19,18 +19,27 @@ class _Inner(msgspec.Struct):
 
 
 class _Outer(_Inner):
-    message: _Inner | None = None
-    """Messages streams: `message_start.message`."""
+    message: msgspec.Raw = msgspec.Raw()
+    """Messages streams: `message_start.message`. Error events have a text here."""
     response: _Inner | None = None
     """Responses streams: `response.completed.response`."""
     type: str | None = None
 
 
 _decode = msgspec.json.Decoder(_Outer).decode
+_decode_inner = msgspec.json.Decoder(_Inner).decode
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NOTHING = (b"", b"null")
 """Raw fields that are absent or null."""
 _LAST = frozenset(
-    ("message_stop", "response.completed", "response.incomplete", "response.failed", "response.cancelled", "error")
+    (
+        "message_stop",
+        "response.completed",
+        "response.incomplete",
+        "response.failed",
+        "response.cancelled",
+        "error",
+    )
 )
 """Types of the events that end a Messages or Responses stream."""
 
@@ -63,15 +72,19 @@ class Tap:
 
     def _read(self, data: bytes) -> None:
         try:
-            outer = _decode(data)
-        except msgspec.MsgspecError:
+            self._take(_decode(data), data)
+        except _UNREADABLE:  # then it tells nothing; whether it passes is not our question
             return
+
+    def _take(self, outer: _Outer, data: bytes) -> None:
         self.began = True
         if outer.type in _LAST:
             self.terminal = True
         if outer.type == "error":
             self.error = data[:500].decode("utf-8", "replace")
-        parts: tuple[_Inner | None, ...] = (outer, outer.message, outer.response)
+        message = bytes(outer.message)
+        inner = _decode_inner(message) if message.startswith(b"{") else None
+        parts: tuple[_Inner | None, ...] = (outer, inner, outer.response)
         for part in parts:
             if part is None:
                 continue

@@ -10,10 +10,9 @@ import re
 from typing import TYPE_CHECKING
 
 from freehold.core.errors import CallError
-from freehold.gateway.access import Admitted, admit
 from freehold.gateway.call import Call
 from freehold.gateway.connection import Request, ServerConnection
-from freehold.gateway.endpoints import Endpoint
+from freehold.gateway.facts import Facts
 from freehold.gateway.peek import Peek
 from freehold.gateway.prepare import Prepared, client_lines
 from freehold.gateway.targets import Target
@@ -56,10 +55,8 @@ def model_field(start: bytes) -> tuple[str, int, int] | None:
 class UploadCall(Call):
     """A call whose body comes in pieces."""
 
-    def __init__(
-        self, gateway: Gateway, conn: ServerConnection, request: Request, endpoint: Endpoint
-    ) -> None:
-        super().__init__(gateway, conn, request, endpoint)
+    def __init__(self, gateway: Gateway, conn: ServerConnection, request: Request, facts: Facts) -> None:
+        super().__init__(gateway, conn, request, facts)
         self._commitment = gateway.ledger.commitment(self.id, "request")
         self._held = bytearray()
         self._look_at = 0
@@ -73,13 +70,13 @@ class UploadCall(Call):
         self._delta = 0
 
     def start(self) -> None:
-        admitted = admit(self.gateway.access, self.request.lookup)
-        if not isinstance(admitted, Admitted):
+        admitted = self.facts.admitted
+        if isinstance(admitted, CallError):
             self.refuse(admitted)
             return
         self.key_name = admitted.key_name
         self.gateway.active.add(self)
-        fault = self.gateway.ledger_fault()
+        fault = self.gateway.fault
         if fault is not None:
             self.refuse(fault)
 
@@ -156,12 +153,12 @@ class UploadCall(Call):
         assert self.prepared is not None
         framing = b"transfer-encoding: chunked"
         if not self._is_chunked():
-            framing = b"content-length: %d" % (int(lookup[b"content-length"]) + self._delta)
+            framing = b"content-length: %d" % ((self.request.length or 0) + self._delta)
         return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%bcontent-type: %b\r\n%b\r\n\r\n" % (
             self.request.method,
             target.path_of(self.request.target),
             target.origin.authority,
-            client_lines(self.request.headers, target, self.prepared, self.conn_lines()),
+            client_lines(self.request.headers, target, self.prepared, self.facts.lines),
             target.set_headers,
             lookup[b"content-type"],
             framing,
@@ -210,7 +207,7 @@ class UploadCall(Call):
         return b"%x\r\n%b\r\n" % (len(data), data) + end if data else end
 
     def _is_chunked(self) -> bool:
-        return b"content-length" not in self.request.lookup
+        return self.request.length is None
 
     def body_failed(self, error: CallError) -> None:
         if not self.settled:

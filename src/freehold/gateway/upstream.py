@@ -18,7 +18,6 @@ import msgspec
 
 from freehold.gateway.limits import Limits
 
-
 _MOST_HEADERS = 256
 
 
@@ -209,7 +208,9 @@ class UpstreamConnection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status < 200 or self._answer is None:
             return
-        size = sum(len(name) + len(value) for name, value in self._headers) if self._head_bytes > 16_384 else 0
+        size = (
+            sum(len(name) + len(value) for name, value in self._headers) if self._head_bytes > 16_384 else 0
+        )
         if size > self._pool.limits.header_bytes or len(self._headers) > _MOST_HEADERS:
             self._fail("the head of the upstream's answer is too large")
             return
@@ -314,7 +315,9 @@ class UpstreamPool:
                     ssl=self._tls_context() if origin.tls else None,
                 )
         except TimeoutError:
-            answer.failed(f"no connection to {origin.host}:{origin.port} within {self.limits.connect_timeout_s:g} s")
+            answer.failed(
+                f"no connection to {origin.host}:{origin.port} within {self.limits.connect_timeout_s:g} s"
+            )
             return
         except OSError as error:
             answer.failed(f"cannot connect to {origin.host}:{origin.port}: {error.strerror or error}")

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 
 from freehold.core.clock import Clock
-from freehold.receipts.commitments import Commitment, Part
 from freehold.receipts.entries import Receipt, decode_receipt, encode_receipt
 from freehold.receipts.fitting import fit
 from freehold.receipts.journal import FolderLock, JournalWriter, LedgerError
@@ -55,7 +54,9 @@ class Ledger:
         self._lock = lock
         self._journal = journal
         self._publisher = publisher
-        self._salts = keys.salts
+        self.commitment = keys.salts.commitment
+        """A SHA-256 seeded with the salt of a receipt's request or response: `(receipt_id, part)`. `update` it
+        with the body as it passes; its `hexdigest` goes into the receipt."""
         self._torn_bytes = journal.torn_bytes
         self._write_failure = ""
         self._closed = False
@@ -108,13 +109,6 @@ class Ledger:
         except LedgerError as cause:
             self._write_failure = str(cause)
             raise
-
-    def commitment(self, receipt_id: str, part: Part = "request") -> Commitment:
-        """A SHA-256 seeded with the salt of this receipt's request or response.
-
-        `update` it with the body as it passes; its `hexdigest` goes into the receipt.
-        """
-        return self._salts.commitment(receipt_id, part)
 
     def health(self) -> LedgerHealth:
         """A snapshot; cheap, safe from any thread."""

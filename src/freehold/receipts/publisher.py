@@ -96,6 +96,8 @@ class PublishingWork:
         behind = self._tree.size - len(fresh) - self._projection.position
         if behind > 0:  # a start with an older database, or none: it catches up by itself
             fresh = self._late.read(min(behind, self._pace.batch_entries))
+        elif behind < 0:  # a crash after projecting, before signing: the tree starts earlier than the rows
+            fresh = fresh[-behind:]
         self._projection.add(fresh)
         reached = self._tree.size >= entries and self._projection.position >= entries
         now_s = self._clock.monotonic_s()

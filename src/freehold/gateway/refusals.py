@@ -1,0 +1,68 @@
+"""Why a call is not made: each refusal in words that say what was wrong and what to do. Pure."""
+
+from __future__ import annotations
+
+from freehold.core.catalog import Dialect
+from freehold.core.errors import CallError
+from freehold.routing.choose import NoSuchModel
+
+
+def no_place(path: str) -> CallError:
+    return CallError(
+        kind="not_found",
+        status=404,
+        code="unknown_path",
+        message=f"{path}: no model is named and no default provider is configured, so nothing can answer this",
+    )
+
+
+def not_ready_in_time(wait_s: float) -> CallError:
+    message = f"the model server was not ready within {wait_s:g} s"
+    return CallError(kind="overloaded", status=503, message=message, retry_after_s=10)
+
+
+def server_lost(name: str, state: str, detail: str) -> CallError:
+    message = f"model server '{name}' is {state}: {detail or 'see its log'}"
+    return CallError(kind="overloaded", status=503, code="server_failed", message=message)
+
+
+def recorded_words(error: CallError) -> str:
+    """What a receipt says of an error. The log is never redacted, and providers repeat pieces of a faulty
+    request in their words about it: of those only the kind is kept."""
+    if error.source == "upstream" and error.status in (400, 409, 413, 422):
+        named = [error.kind, error.code or "", error.param or ""]
+        return " ".join(part for part in named if part)
+    return error.message[:300]
+
+
+def status_for(dialect: Dialect, status: int) -> int:
+    """529 is Anthropic's own word; elsewhere it is a 503."""
+    return 503 if status == 529 and dialect != "messages" else status
+
+
+def bad_body(message: str, param: str | None = None) -> CallError:
+    return CallError(kind="invalid_request", status=400, message=message, param=param)
+
+
+def strict(losses: tuple[str, ...]) -> CallError:
+    return bad_body(
+        "x-freehold-strict: this model speaks another dialect, which cannot carry: " + ", ".join(losses)
+    )
+
+
+def unsupported(operation: str, place: str) -> CallError:
+    return CallError(
+        kind="unsupported",
+        status=501,
+        code="unsupported_operation",
+        message=f"{place} has no {operation}: its provider speaks Anthropic messages only",
+    )
+
+
+def no_such_model(found: NoSuchModel) -> CallError:
+    if found.ambiguous:
+        text = f"several places have '{found.asked}': ask for one of {', '.join(found.ambiguous)}"
+    else:
+        hint = f" Did you mean {' or '.join(repr(name) for name in found.nearest)}?" if found.nearest else ""
+        text = f"no model '{found.asked}' here; GET /v1/models lists what there is.{hint}"
+    return CallError(kind="not_found", status=404, code="model_not_found", param="model", message=text)
