@@ -55,7 +55,10 @@ TALK: Mapping[str, tuple[Whole, Parts]] = {
 
 def answer_to(asked: Asked, told: Behaviour) -> Answer:
     """What a well-behaved server would say, as far as `told` does not want something else."""
-    answer = _content(asked, told)
+    try:
+        answer = _content(asked, told)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # fields of kinds that no API allows
+        answer = error_answer(asked, 400, f"The stand-in cannot read this request: {error}")
     return Answer(
         status=answer.status if told.status == 200 else told.status,
         headers=_vendor_headers(asked)
