@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import yaml
@@ -37,11 +37,11 @@ class House:
     def __init__(self, folder: Path, config: dict[str, Any], *, limits: dict[str, Any] | None = None) -> None:
         self.folder = folder
         self.home = folder / "home"
-        self.port = free_port()
+        self.port = 0
         self._config = folder / "freehold.yaml"
         self._limits = limits
         self._read = 0
-        settings = {"listen": f"127.0.0.1:{self.port}", "discover": False} | config
+        settings = {"listen": "127.0.0.1:0", "discover": False} | config
         self._config.write_text(yaml.safe_dump(settings, allow_unicode=True))
         self._process = self._start()
 
@@ -58,7 +58,7 @@ class House:
         return Wire(self.port, **kwargs)
 
     def memory_bytes(self) -> int:
-        return psutil.Process(self._process.pid).memory_info().rss
+        return self.process.memory_info().rss
 
     def receipts(self) -> list[Receipt]:
         """All receipts in the journal, as the files say at this moment."""
@@ -94,14 +94,17 @@ class House:
 
     def stop(self) -> int:
         """Ask it to end; its exit status."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
+        self.ask_to_stop()
         try:
             return self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(STOP_S)
             raise
+
+    def ask_to_stop(self) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
 
     def restart(self) -> None:
         """Start again with the same file and home."""
@@ -142,9 +145,13 @@ class House:
         }
         return kept | {"HOME": str(self.folder), "FREEHOLD_HOME": str(self.home), "PYTHONWARNINGS": "default"}
 
+    @property
+    def process(self) -> psutil.Process:
+        return psutil.Process(self._process.pid)
+
     def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + READY_S
-        while not self._healthy():
+        while not (self._announced(process.pid) and self._healthy()):
             assert process.poll() is None, f"freehold up ended with {process.returncode}:\n{self.log}"
             if time.monotonic() > deadline:
                 process.kill()
@@ -152,18 +159,21 @@ class House:
                 raise AssertionError(f"freehold up is not ready after {READY_S} s:\n{self.log}")
             time.sleep(0.02)
 
+    def _announced(self, pid: int) -> bool:
+        """Whether this process (not one before it) has said at which port it listens."""
+        try:
+            note = json.loads((self.home / "run.json").read_bytes())
+        except FileNotFoundError:
+            return False
+        self.port = urlsplit(note["url"]).port or 0
+        return note["pid"] == pid
+
     def _healthy(self) -> bool:
         try:
             with self.wire() as wire:
                 return wire.call("/health").status == 200
         except (OSError, ClosedError):
             return False
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 def provider(upstream: Standin, dialect: str = "openai", **settings: Any) -> dict[str, Any]:

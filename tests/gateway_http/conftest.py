@@ -27,7 +27,10 @@ LIMITS = {
 def shared_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     with contextlib.ExitStack() as stack:
         upstream = stack.enter_context(Standin(MODELS))
-        config = {"providers": {"alpha": provider(upstream, timeout_s=1)}}
+        config = {
+            "providers": {"alpha": provider(upstream, timeout_s=1), "patient": provider(upstream)},
+            "models": {f"steady-{model}": [f"alpha/{model}", f"patient/{model}"] for model in MODELS},
+        }
         house = House(tmp_path_factory.mktemp("door"), config, limits=LIMITS)
         stack.callback(house.stop)
         yield SimpleNamespace(house=house, upstream=upstream, wire=house.wire, models=iter(MODELS))

@@ -151,6 +151,16 @@ def test_an_upstream_that_never_answers_is_given_up(door, model):
     assert "time" in receipt.attempts[0].error.lower()
 
 
+def test_another_place_answers_when_the_first_one_never_does(door, model):
+    door.upstream.script(Behaviour(hang=True))
+    with door.wire() as wire:
+        answer = wire.call(PATHS["chat"], asking("chat", f"steady-{model}"))
+    assert answer.header("x-freehold-deployment") == f"patient/{model}"
+    assert door.upstream.seen[0].cancelled.wait(5), "the first one must not go on working for nobody"
+    receipt = door.house.receipt()
+    assert [attempt.status for attempt in receipt.attempts] == [0, 200]
+
+
 def test_an_upstream_that_falls_silent_in_mid_stream_is_given_up(door, model):
     door.upstream.script(Behaviour(hold_events="g"))
     with door.wire() as wire:

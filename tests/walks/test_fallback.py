@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
@@ -122,6 +124,33 @@ def test_a_long_retry_after_is_handed_to_the_caller_at_once(town, model):
     assert (answer.status, answer.header("retry-after")) == (429, "3600")
     assert len(town.alpha.seen) == 1
     assert answer.header("x-ratelimit-remaining-requests") == "499"
+
+
+def test_retry_after_in_milliseconds_and_as_a_date_is_understood(town, model):
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+    for headers, at_least_s, at_most_s in (
+        ({"retry-after-ms": "400", "retry-after": "60"}, 0.4, 2),
+        ({"retry-after": soon}, 0.5, 4),
+    ):
+        other = town.model()
+        town.alpha.script(Behaviour(status=429, headers=headers))
+        began = time.monotonic()
+        assert ask(town, f"alpha/{other}").status == 200
+        assert at_least_s <= time.monotonic() - began < at_most_s
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "1e9", "", "NaN", "inf", "\xb2"])
+def test_a_retry_after_that_makes_no_sense_does_no_harm(town, model, value):
+    town.alpha.by_model[model] = Behaviour(status=503, headers={"retry-after": value})
+    began = time.monotonic()
+    assert ask(town, f"alpha/{model}").status == 503
+    assert time.monotonic() - began < 3
+
+
+def test_a_place_that_says_do_not_retry_is_not_asked_again(town, model):
+    town.alpha.by_model[model] = Behaviour(status=500, headers={"x-should-retry": "false"})
+    assert ask(town, f"alpha/{model}").status == 500
+    assert len(town.alpha.seen) == 1
 
 
 def test_when_every_place_fails_the_last_answer_tells_and_all_attempts_are_on_the_receipt(town, model):
