@@ -225,7 +225,7 @@ def test_bytes_that_nobody_asked_for_end_the_connection():
 
 
 def test_a_second_answer_in_the_same_packet_is_nobodys():
-    """The next call may begin the moment the first is whole: it must not hear what came before its request."""
+    """The next call may begin the moment the first is whole: it hears nothing from before its request."""
     following = Heard()
     line: Line
 

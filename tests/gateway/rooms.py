@@ -1,0 +1,263 @@
+"""A gateway with every other room played by a test: upstreams that answer when told to, servers that get
+ready when told to, a ledger that is a list."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from freehold.core.catalog import Catalog, Deployment, Provider
+from freehold.core.servers import ServerState, ServerView
+from freehold.costs.book import PriceBook
+from freehold.gateway.access import Access
+from freehold.gateway.gateway import Gateway, Parts
+from freehold.gateway.limits import Limits
+from freehold.gateway.upstream import Answer, Origin
+from freehold.receipts.entries import Receipt, decode_receipt, encode_receipt
+from freehold.routing.fallback import Policy
+from tests.gateway.wires import Transport
+
+NOW_MS = 1_790_000_000_000
+
+
+class Clock:
+    def now_ms(self) -> int:
+        return NOW_MS
+
+    def monotonic_s(self) -> float:
+        return 0.0
+
+
+class ListLedger:
+    """Receipts as a list; `broken` makes the disk full."""
+
+    def __init__(self) -> None:
+        self.receipts: list[Receipt] = []
+        self.broken = False
+
+    def line(self, receipt: Receipt) -> bytes:
+        return encode_receipt(receipt)
+
+    def append_lines(self, lines: Sequence[bytes]) -> None:
+        if self.broken:
+            raise OSError(28, "No space left on device")
+        self.receipts += [decode_receipt(line) for line in lines]
+
+    def commitment(self, receipt_id: str, part: str = "request") -> Any:
+        return hashlib.sha256(f"{receipt_id}/{part}".encode())
+
+
+class Servers:
+    """Model servers that change when a test says so."""
+
+    def __init__(self, *names: str) -> None:
+        self.states = dict.fromkeys(names, ServerState.STOPPED)
+        self.asked: list[str] = []
+        self.waiting: list[tuple[str, Callable[[ServerView], None]]] = []
+
+    def view(self, name: str) -> ServerView:
+        state = self.states[name]
+        url = "http://127.0.0.1:7" if state is ServerState.READY else None
+        return ServerView(name=name, engine="e", model="m", model_id=name, state=state, base_url=url)
+
+    def views(self) -> list[ServerView]:
+        return [self.view(name) for name in self.states]
+
+    def ensure_started(self, name: str) -> None:
+        self.asked.append(name)
+
+    def when_ready(self, name: str, callback: Callable[[ServerView], None]) -> Callable[[], None]:
+        entry = (name, callback)
+        self.waiting.append(entry)
+        return lambda: self.waiting.remove(entry) if entry in self.waiting else None
+
+    def become(self, state: ServerState) -> None:
+        """Every server is in this state from now on; who waited is told."""
+        self.states = dict.fromkeys(self.states, state)
+        waiting, self.waiting = self.waiting, []
+        for name, callback in waiting:
+            callback(self.view(name))
+
+
+class Sent:
+    """A request on its way to an upstream: what the test, as that upstream, does with it."""
+
+    def __init__(self, origin: Origin, request: bytes, answer: Answer) -> None:
+        self.origin = origin
+        head, _, self.body = request.partition(b"\r\n\r\n")
+        self.head = head.split(b"\r\n")
+        self.answer = answer
+        self.stage = "dialling"
+        self.paused = False
+
+    @property
+    def over(self) -> bool:
+        return self.stage in ("over", "abandoned")
+
+    def connect(self) -> None:
+        self.stage = "connected"
+        self.answer.connected(self)
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        self.stage = "body"
+        lines = [(name.encode(), value.encode()) for name, value in headers.items()]
+        self.answer.began(status, lines, dict(lines))
+
+    def say(self, data: bytes) -> None:
+        self.answer.received(data)
+
+    def flush(self) -> None:
+        self.answer.flush()
+
+    def complete(self) -> None:
+        self.stage = "over"
+        self.answer.completed()
+
+    def fail(self, reason: str = "the upstream closed the connection before its answer was whole") -> None:
+        self.stage = "over"
+        self.answer.failed(reason)
+
+    # -- as `UpstreamConnection` is seen by its call
+
+    def abandon(self) -> None:
+        assert not self.over, "what is over cannot be given up"
+        self.stage = "abandoned"
+
+    def write(self, data: bytes) -> None:
+        self.body += data
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+
+
+class Upstreams:
+    """`UpstreamPool`: keeps what is sent until the test answers."""
+
+    def __init__(self) -> None:
+        self.sent: list[Sent] = []
+
+    async def __aenter__(self) -> Upstreams:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+    def send(self, origin: Origin, request: bytes, answer: Answer) -> None:
+        self.sent.append(Sent(origin, request, answer))
+
+    dial = send
+
+    def cancel_dial(self, answer: Answer) -> None:
+        for sent in self.sent:
+            if sent.answer is answer and sent.stage == "dialling":
+                sent.stage = "abandoned"
+
+    @property
+    def open(self) -> list[Sent]:
+        return [sent for sent in self.sent if not sent.over]
+
+
+async def no_control(*_: object) -> None:
+    raise AssertionError("no control application here")
+
+
+CATALOG = Catalog(
+    providers={
+        "alpha": Provider(name="alpha", dialect="openai", base_url="http://alpha/v1", api_key="sk-alpha"),
+        "beta": Provider(name="beta", dialect="openai", base_url="http://beta/v1"),
+        "claude": Provider(name="claude", dialect="anthropic", base_url="http://claude"),
+    },
+    deployments={
+        "alpha/m": Deployment(name="alpha/m", model_id="m", provider="alpha"),
+        "beta/m": Deployment(name="beta/m", model_id="m", provider="beta"),
+        "claude/m": Deployment(name="claude/m", model_id="m", provider="claude"),
+        "local": Deployment(name="local", model_id="local", server="local"),
+    },
+    aliases={
+        "two": ("alpha/m", "beta/m"),
+        "local-first": ("local", "beta/m"),
+        "foreign": ("claude/m", "beta/m"),
+    },
+    default_provider="alpha",
+)
+
+
+class House:
+    """A gateway between a client that is a `Transport` and `Upstreams`. Lives in `async with`."""
+
+    def __init__(
+        self, *, limits: Limits | None = None, policy: Policy | None = None, control: Any = None
+    ) -> None:
+        self.ledger = ListLedger()
+        self.servers = Servers("local")
+        self.upstreams = Upstreams()
+        parts = Parts(
+            ledger=self.ledger,
+            prices=PriceBook.empty(),
+            servers=self.servers,
+            clock=Clock(),
+            access=Access.of({}, "127.0.0.1", 8400),
+            limits=limits or Limits(),
+            policy=policy or Policy(backoff_s=0.0),
+        )
+        self.gateway = Gateway(parts, CATALOG, control or no_control)
+        self.gateway.pool = self.upstreams
+        self.transport = Transport()
+        self.connection = self.gateway.connection()
+        self.gone = False
+
+    async def __aenter__(self) -> House:
+        await self.gateway.__aenter__()
+        self.connection.connection_made(self.transport)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.gateway.__aexit__()
+        if not self.gone:
+            self.leave()
+
+    def ask(
+        self, path: str, body: Mapping[str, Any] | None = None, method: str = "POST", **headers: str
+    ) -> None:
+        sent = json.dumps(body).encode() if body is not None else b""
+        lines = [f"{method} {path} HTTP/1.1", "host: localhost", f"content-length: {len(sent)}"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        self.connection.data_received("\r\n".join((*lines, "", "")).encode() + sent)
+
+    def leave(self) -> None:
+        self.gone = True
+        self.transport.ended = self.transport.ended or "abort"
+        self.connection.connection_lost(None)
+
+    @property
+    def written(self) -> bytes:
+        return bytes(self.transport.written)
+
+    @property
+    def answer(self) -> tuple[int, dict[str, str], bytes]:
+        """The whole answer so far: status, headers, body without its framing."""
+        head, _, body = self.written.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines[1:])
+        if "chunked" in headers.get("transfer-encoding", ""):
+            body = unchunked(body)
+        return int(lines[0].split()[1]), headers, body
+
+
+def unchunked(framed: bytes) -> bytes:
+    """The body inside chunks. Fails unless the last one is there and nothing follows."""
+    body = b""
+    while True:
+        size, found, framed = framed.partition(b"\r\n")
+        assert found, "the last chunk is missing"
+        length = int(size, 16)
+        body, end, framed = body + framed[:length], framed[length : length + 2], framed[length + 2 :]
+        assert end == b"\r\n"
+        if not length:
+            assert not framed, "something stands behind the last chunk"
+            return body
