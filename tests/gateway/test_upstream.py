@@ -358,22 +358,28 @@ async def test_a_second_dial_of_the_same_call_can_be_given_up():
 async def test_connections_are_used_again_the_youngest_first():
     """One server, two calls at once, then one more: it goes out on a connection that is there."""
     seen: list[int] = []
+    serving: list[asyncio.Task[None] | None] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(asyncio.current_task())
         number = len(seen)
         seen.append(0)
-        with contextlib.suppress(asyncio.IncompleteReadError):
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionResetError):
             while await reader.readuntil(b"\r\n\r\n"):
                 seen[number] += 1
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
         writer.close()
+        with contextlib.suppress(ConnectionResetError):
+            await writer.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     origin = Origin("127.0.0.1", server.sockets[0].getsockname()[1], False, b"h")
-    async with server, UpstreamPool(Limits()) as pool:
-        for calls in (2, 1, 1):
-            heard = [Heard() for _ in range(calls)]
-            for one in heard:
-                pool.send(origin, ASKED, one)
-            await asyncio.gather(*(one.over.wait() for one in heard))
+    async with server:
+        async with UpstreamPool(Limits()) as pool:
+            for calls in (2, 1, 1):
+                heard = [Heard() for _ in range(calls)]
+                for one in heard:
+                    pool.send(origin, ASKED, one)
+                await asyncio.gather(*(one.over.wait() for one in heard))
+        await asyncio.gather(*(task for task in serving if task is not None))
     assert sorted(seen) == [1, 3]
