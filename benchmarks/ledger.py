@@ -177,7 +177,7 @@ def large(folder: Path, count: int) -> list[tuple[str, str]]:
     """Rebuild, verification and questions over `count` receipts."""
     journal = JournalWriter(folder / "ledger")
     for receipt in receipts(count):
-        journal.append(encode_receipt(receipt) + b"\n")
+        journal.append([encode_receipt(receipt) + b"\n"])
     journal.close()
     tree = LogTree(LogFolder(folder / "ledger"), load_or_create(folder).signer)
     hashing_s = measured(lambda: _extend(tree))

@@ -113,11 +113,11 @@ def test_a_checkpoint_is_signed_at_most_once_an_interval_and_always_at_the_end(t
         signed: list[int] = []
         for advance_ms in (0, 400, 400, 400):
             clock.ms += advance_ms
-            journal.append(encode_receipt(make_receipt(journal.entries)) + b"\n")
+            journal.append([encode_receipt(make_receipt(journal.entries)) + b"\n"])
             work.step(journal.entries)
             signed.append(work.published().checkpointed)
         assert signed == [1, 1, 1, 4]
-        journal.append(encode_receipt(make_receipt(4)) + b"\n")
+        journal.append([encode_receipt(make_receipt(4)) + b"\n"])
         assert work.step(5, final=True)
         assert work.published().checkpointed == 5
     journal.close()
@@ -129,7 +129,7 @@ def test_segments_are_given_up_only_a_while_after_they_were_signed(tmp_path: Pat
     clock, keys = FakeClock(), load_or_create(tmp_path)
     journal = JournalWriter(tmp_path / "ledger", 256)
     for number in range(600):
-        journal.append(encode_receipt(make_receipt(number)) + b"\n")
+        journal.append([encode_receipt(make_receipt(number)) + b"\n"])
     with closing(PublishingWork(tmp_path, keys.signer, clock, replace(SMALL, seal_after_s=40.0))) as work:
         while not work.step(600, final=True):
             pass
@@ -160,7 +160,7 @@ def test_crashes_between_any_two_steps_lose_and_repeat_nothing(
         journal = JournalWriter(home / "ledger", 256)
         fresh = [encode_receipt(make_receipt(len(expected) + number)) for number in range(count)]
         for entry in fresh:
-            journal.append(entry + b"\n")
+            journal.append([entry + b"\n"])
         expected += fresh
         with closing(PublishingWork(home, keys.signer, FakeClock(), pace)) as work:
             for _ in range(steps):

@@ -75,7 +75,7 @@ class HouseControl:
 
     def health(self) -> HealthView:
         problems: list[str] = []
-        fault = self._gateway.ledger_fault()
+        fault = self._gateway.fault
         if fault is not None:
             problems.append(fault.message)
         error = self._ledger.health().error

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -68,6 +69,13 @@ def run(
     return 0
 
 
+def _settle_memory() -> None:
+    """What is loaded now stays: the collector need not look at it again, and calls leave next to no cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
 class House:
     """Everything of one running Freehold; `live` is its whole life."""
 
@@ -84,6 +92,9 @@ class House:
         self._listen: Listen = parse_listen(self._config.listen)
         self._specs: list[ServerSpec] = []
         self._stop = asyncio.Event()
+        self._failure: ConfigError | None = None
+        """Found out while running: the configuration names what is nowhere."""
+        self._priced = False
 
     async def live(self) -> None:
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -101,22 +112,30 @@ class House:
                 prices=self._prices_at_hand(),
                 servers=pool,
                 clock=self._clock,
-                access=self._access(),
+                access=self._access(self._listen.port),
                 limits=self._limits,
                 capture=self._capture(stack),
             )
             self._gateway = await stack.enter_async_context(Gateway(parts, catalog, self._lazy))
             server = await self._open_port(self._gateway)
             stack.callback(server.close)
-            url = self._url(server)
+            port: int = server.sockets[0].getsockname()[1]
+            self._gateway.access = self._access(port)
+            url = Listen(self._listen.host, port).url
             self._control = self._make_control(url, ledger)
             self._lazy.use(self._control)
             self._note_running(url, stack)
             self._catch_signals()
             self._say("listening", f"listening on {url}", url=url)
+            _settle_memory()
             await self._serve(url, late)
             server.close()
-            self._say("stopping", f"stopping: {len(self._gateway.active)} calls in flight may end")
+            if self._failure is not None:
+                raise self._failure
+            under_way = len(self._gateway.active)
+            self._say(
+                "stopping", f"stopping; {under_way} calls under way may end" if under_way else "stopping"
+            )
             await self._gateway.drain(DRAIN_S)
 
     async def _serve(self, url: str, late: ConfigError | None) -> None:
@@ -177,8 +196,7 @@ class House:
         try:
             return build_catalog(self._config, found, self._specs)
         except ConfigError as error:
-            self._say("discovery", str(late or error), warn=True)
-            self._failure = error
+            self._failure = late or error
             self._stop.set()
             return None
 
@@ -198,7 +216,9 @@ class House:
         spec = ServerSpec(name=MODEL_NAME, model=model_path(), context=_TEST_CONTEXT, slots=_TEST_SLOTS)
         self._specs.append(spec)
         self._pool.add(spec)
-        self._gateway.use_catalog(build_catalog(self._config, found, self._specs))
+        catalog = self._catalog_or_none(found, None)
+        if catalog is not None:
+            self._gateway.use_catalog(catalog)
         if not found.providers and not found.files:
             self._pool.ensure_started(MODEL_NAME)
 
@@ -231,11 +251,9 @@ class House:
 
     # -- parts
 
-    def _access(self) -> Access:
+    def _access(self, port: int) -> Access:
         hashes = [normal_hash(key).removeprefix("sha256:") for key in self._config.auth.keys]
-        return Access.of(
-            {digest: key_name(digest) for digest in hashes}, self._listen.host, self._listen.port
-        )
+        return Access.of({digest: key_name(digest) for digest in hashes}, self._listen.host, port)
 
     def _capture(self, stack: contextlib.AsyncExitStack) -> Capture | None:
         wanted = self._config.receipts
@@ -252,11 +270,13 @@ class House:
         folder = self._home / "prices"
         if folder.is_dir() and any(folder.iterdir()):
             with contextlib.suppress(PriceTableError):
-                return PriceBook.load(ensure_snapshot(folder))
+                book = PriceBook.load(ensure_snapshot(folder))
+                self._priced = True
+                return book
         return PriceBook.empty()
 
     async def _fetch_prices(self) -> None:
-        if (self._home / "prices").is_dir():
+        if self._priced:
             return
         try:
             path = await asyncio.to_thread(ensure_snapshot, self._home / "prices")
@@ -279,10 +299,6 @@ class House:
             raise FreeholdError(
                 f"cannot listen on {self._config.listen}: {error.strerror or error}"
             ) from error
-
-    def _url(self, server: asyncio.Server) -> str:
-        port: int = server.sockets[0].getsockname()[1]
-        return Listen(self._listen.host, port).url
 
     def _make_control(self, url: str, ledger: Ledger) -> HouseControl:
         facts = Facts(

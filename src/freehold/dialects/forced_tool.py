@@ -6,6 +6,8 @@ Its server knows `tool_choice` "auto", "none" and "required" and takes an object
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 
@@ -15,6 +17,7 @@ class _Function(msgspec.Struct):
 
 class _Named(msgspec.Struct):
     function: _Function
+    type: Literal["function"] = "function"
 
 
 def one_forced_tool(body: bytes) -> bytes:
@@ -24,7 +27,7 @@ def one_forced_tool(body: bytes) -> bytes:
         forced = msgspec.json.decode(fields["tool_choice"], type=_Named).function.name
         tools = msgspec.json.decode(fields["tools"], type=list[msgspec.Raw])
         kept = [tool for tool in tools if msgspec.json.decode(tool, type=_Named).function.name == forced]
-    except (msgspec.MsgspecError, KeyError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError):
         return body
     if not kept:
         return body

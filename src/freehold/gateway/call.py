@@ -61,6 +61,7 @@ class Call:
         "endpoint",
         "facts",
         "gateway",
+        "heard",
         "id",
         "key_name",
         "losses",
@@ -110,6 +111,8 @@ class Call:
         self.relay: Relay | None = None
         self.deadline_s = 0.0
         """On the loop's clock; past it the attempt is given up. 0: nothing is awaited."""
+        self.heard = False
+        """The upstream sent something since the last sweep, which then moves the deadline."""
         self.signs: Signs | None = None
         self._candidates: tuple[Deployment, ...] = ()
         self._at = 0
@@ -265,8 +268,7 @@ class Call:
         self.relay = relay_for(self, status, headers, fields)
 
     def received(self, data: bytes) -> None:
-        if self.target is not None:
-            self.deadline_s = self.gateway.now_s + self.target.timeout_s
+        self.heard = True
         if self.relay is not None:
             self.relay.feed(data)
             return

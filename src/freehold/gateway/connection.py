@@ -224,6 +224,8 @@ class ServerConnection(asyncio.Protocol):
     # -- httptools callbacks
 
     def on_message_begin(self) -> None:
+        if self._discarding:  # what follows a request that could not be trusted begins nothing
+            return
         self._incoming = Request()
         self.since_s = self._loop.time()
         self._url = b""
@@ -246,16 +248,23 @@ class ServerConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         request = self._incoming
-        assert request is not None
+        if request is None:
+            return
         request.method = self._parser.get_method()
         known = self._known
-        if known is not None and known.headers == request.headers and known.url == self._url:
-            if known.method == request.method and (request.length or 0) <= self._gateway.limits.body_bytes:
-                request.lookup = known.lookup
-                request.target = known.target
-                request.path = known.path
-                request.head = known
-                return
+        if (
+            known is not None
+            and known.headers == request.headers
+            and known.url == self._url
+            and known.method == request.method
+            and (request.length or 0) <= self._gateway.limits.body_bytes
+            and self._parser.get_http_version() == "1.1"
+        ):
+            request.lookup = known.lookup
+            request.target = known.target
+            request.path = known.path
+            request.head = known
+            return
         self._judge_head(request)
 
     def _judge_head(self, request: Request) -> None:

@@ -401,7 +401,10 @@ class Gateway:
         for connection in list(self._connections):
             connection.check(now_s)
         for call in list(self.active):
-            if call.deadline_s and now_s > call.deadline_s:
+            if call.heard and call.target is not None:
+                call.heard = False
+                call.deadline_s = now_s + call.target.timeout_s
+            elif call.deadline_s and now_s > call.deadline_s:
                 call.expire()
 
 

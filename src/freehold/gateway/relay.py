@@ -240,7 +240,10 @@ class EventRelay(Relay):
             else:  # the usual event: only deltas, whole
                 self.events += 1
                 self.call.count_response(data)
-                self._out.append(data)
+                if self._chunked and not self._out:
+                    self.call.conn.write(b"%x\r\n%b\r\n" % (len(data), data))
+                else:
+                    self._out.append(data)
                 return
         try:
             events = self._splitter.feed(data)

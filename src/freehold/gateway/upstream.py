@@ -79,13 +79,16 @@ class UpstreamConnection(asyncio.Protocol):
     __slots__ = (
         "_answer",
         "_began",
+        "_bodiless",
         "_eof_ends",
         "_head_bytes",
         "_headers",
         "_parser",
         "_pool",
         "_spare_request",
+        "_tainted",
         "_transport",
+        "_whole",
         "idle_since_s",
         "origin",
     )
@@ -99,6 +102,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._answer: Answer | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._began = False
+        self._bodiless = False
+        self._whole = False
+        self._tainted = False
         self._head_bytes = 0
         self._eof_ends = False
         self._spare_request: bytes | None = None
@@ -108,7 +114,8 @@ class UpstreamConnection(asyncio.Protocol):
     def start(self, answer: Answer, request: bytes, *, reused: bool) -> None:
         """Send `request` for `answer`. On a reused connection it is kept until the answer begins."""
         self._answer = answer
-        self._began = False
+        self._began = self._whole = self._tainted = False
+        self._bodiless = request.startswith(b"HEAD ")
         self._head_bytes = 0
         self._spare_request = request if reused else None
         assert self._transport is not None
@@ -157,13 +164,18 @@ class UpstreamConnection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError:
+            self._fail("internal error while reading the answer")
+            raise
         except httptools.HttpParserError as error:
             self._fail(f"the upstream's answer is not valid HTTP ({error})")
             return
         except httptools.HttpParserUpgrade:
             self._fail("the upstream tried to switch protocols")
             return
-        if self._answer is answer:
+        if self._whole:
+            self._end(answer)
+        elif self._answer is answer:
             if not self._began and self._head_bytes > self._pool.limits.header_bytes:
                 self._fail("the head of the upstream's answer is too large")
                 return
@@ -200,13 +212,15 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._headers = []
+        if self._whole:  # a second answer, which nobody asked for
+            self._tainted = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if status < 200 or self._answer is None:
+        if status < 200 or self._answer is None or self._whole:
             return
         size = (
             sum(len(name) + len(value) for name, value in self._headers) if self._head_bytes > 16_384 else 0
@@ -219,18 +233,22 @@ class UpstreamConnection(asyncio.Protocol):
         fields = dict(self._headers)
         self._eof_ends = b"content-length" not in fields and b"transfer-encoding" not in fields
         self._answer.began(status, self._headers, fields)
+        if self._bodiless:  # the answer to a HEAD has the length of a body that does not come
+            self._tainted = self._whole = True
 
     def on_body(self, data: bytes) -> None:
-        if self._answer is not None:
+        if self._answer is not None and not self._whole:
             self._answer.received(data)
 
     def on_message_complete(self) -> None:
-        answer = self._answer
-        if answer is None or not self._began:  # a 1xx
-            return
+        if self._answer is not None and self._began:  # else a 1xx
+            self._whole = True
+            self._tainted = not self._parser.should_keep_alive()
+
+    def _end(self, answer: Answer) -> None:
+        """The answer is whole. Back to the pool first: `completed` may start the next attempt at once."""
         self._answer = None
-        # Back to the pool first: `completed` may start the next attempt at once.
-        if self._parser.should_keep_alive() and self.usable:
+        if not self._tainted and self.usable:
             self._pool.put_back(self)
         else:
             self.close()
@@ -284,7 +302,11 @@ class UpstreamPool:
         """The same on a new connection: for uploads, whose later pieces could not be sent again."""
         task = self._loop.create_task(self._connect(origin, request, answer))
         self._dialing[id(answer)] = task
-        task.add_done_callback(lambda _: self._dialing.pop(id(answer), None))
+        task.add_done_callback(lambda ended: self._dialed(id(answer), ended))
+
+    def _dialed(self, key: int, ended: asyncio.Task[None]) -> None:
+        if self._dialing.get(key) is ended:  # a failed dial may have begun the next one already
+            del self._dialing[key]
 
     def cancel_dial(self, answer: Answer) -> None:
         """Give up on an answer whose connection is still being made."""
@@ -318,6 +340,9 @@ class UpstreamPool:
             answer.failed(
                 f"no connection to {origin.host}:{origin.port} within {self.limits.connect_timeout_s:g} s"
             )
+            return
+        except UnicodeError:
+            answer.failed(f"cannot connect to {origin.host}: it is no host name")
             return
         except OSError as error:
             answer.failed(f"cannot connect to {origin.host}:{origin.port}: {error.strerror or error}")

@@ -94,7 +94,7 @@ async def probe_local(server: known.LocalServer) -> FoundProvider | None:
         return None
     name, program = _identify(server, listed)
     return FoundProvider(
-        provider=Provider(name=name, dialect="openai", base_url=base_url),
+        provider=Provider(name=name, dialect="openai", base_url=base_url, price_as="local"),
         program=program,
         models=models,
         local=True,
