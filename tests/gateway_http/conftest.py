@@ -17,6 +17,8 @@ LIMITS = {
     "url_bytes": 2048,
     "body_bytes": 100_000,
     "upload_bytes": 1_000_000,
+    "answer_bytes": 200_000,
+    "event_bytes": 200_000,
     "header_timeout_s": 0.4,
     "body_timeout_s": 0.4,
     "keep_alive_s": 1.5,

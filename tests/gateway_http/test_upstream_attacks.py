@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
 from freehold.testing.standin import Behaviour
@@ -126,3 +128,47 @@ def test_an_endless_head_is_not_held(door, model):
     with door.wire() as wire:
         assert wire.call(PATHS["chat"], asking("chat", f"alpha/{model}")).status in (502, 503)
     assert door.house.memory_bytes() - before < 8_000_000
+
+
+BIG = Behaviour(pieces=("x" * 1_000_000, "end"))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_too_big_to_translate_is_refused_in_order(door, model, stream):
+    door.upstream.by_model[model] = BIG
+    before = door.house.memory_bytes()
+    with door.wire() as wire:
+        answer = wire.call(PATHS["messages"], asking("messages", f"alpha/{model}", stream=stream))
+    if stream and answer.status == 200:
+        assert b"event: error" in answer.body
+    else:
+        assert answer.status == 502
+        error_of("messages", answer)
+    assert door.house.receipt().outcome in ("error", "truncated")
+    assert door.house.memory_bytes() - before < 8_000_000
+    assert len(door.upstream.seen) == 1, "it would be as big the next time, and paid again"
+
+
+def test_an_answer_of_any_size_passes_where_nothing_is_translated(door, model):
+    door.upstream.script(BIG, BIG)
+    with door.wire() as wire:
+        whole = wire.call(PATHS["chat"], asking("chat", f"alpha/{model}"))
+        assert len(whole.body) > 1_000_000
+        streamed = wire.call(PATHS["chat"], asking("chat", f"alpha/{model}", stream=True))
+        assert b"x" * 1_000_000 in streamed.body
+        assert b"[DONE]" in streamed.body
+    assert [receipt.outcome for receipt in door.house.new_receipts()] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("content", [gzip.compress(OK), gzip.compress(bytes(50_000_000)), b"not gzip at all"])
+def test_an_answer_compressed_unasked_does_not_blow_up(door, model, content):
+    door.upstream.by_model[model] = raw(
+        b"content-encoding: gzip", b"content-length: %d" % len(content), body=content
+    )
+    before = door.house.memory_bytes()
+    with door.wire() as wire:
+        same = wire.call(PATHS["chat"], asking("chat", f"alpha/{model}"))
+        assert (same.status, same.body, same.header("content-encoding")) == (200, content, "gzip")
+        assert wire.call(PATHS["messages"], asking("messages", f"alpha/{model}")).status in (200, 502)
+    assert door.house.memory_bytes() - before < 8_000_000
+    assert len(door.house.new_receipts()) == 2

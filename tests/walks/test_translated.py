@@ -231,6 +231,18 @@ def test_what_is_lost_is_named_in_header_and_receipt(town, model, place):
         assert "top_k" in receipt.losses
 
 
+def test_who_asks_for_strictness_gets_a_refusal_instead_of_a_loss(town, model):
+    body = {"messages": HELLO, "max_tokens": 9, "top_k": 5}
+    strict = {"x-freehold-strict": "true"}
+    with town.house.wire() as wire:
+        refused = wire.call("/v1/messages", body | {"model": f"alpha/{model}"}, headers=strict)
+        untouched = wire.call("/v1/messages", body | {"model": f"claude/{model}"}, headers=strict)
+    assert refused.status == 400
+    assert "top_k" in refused.json()["error"]["message"]
+    assert town.alpha.seen == []
+    assert untouched.status == 200
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_structured_output_reaches_the_place_in_its_own_words(town, model, oai, place):
     getattr(town, place).script(Behaviour(pieces=('{"a":', " 1}")))
