@@ -13,42 +13,8 @@ from hypothesis import strategies as st
 from freehold.core.servers import ServerState
 from freehold.gateway.limits import Limits
 from freehold.routing.fallback import Policy
+from tests.gateway.calls import EVENTS, JSON, PATHS, STREAM, WHOLE, asking, turns
 from tests.gateway.rooms import House, Sent, unchunked
-
-JSON = {"content-type": "application/json"}
-EVENTS = {"content-type": "text/event-stream"}
-
-WHOLE: dict[str, Any] = {
-    "id": "c1",
-    "object": "chat.completion",
-    "model": "m",
-    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
-    "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
-}
-
-
-def event(**fields: Any) -> bytes:
-    return (
-        b"data: "
-        + json.dumps({"id": "c1", "object": "chat.completion.chunk", "model": "m"} | fields).encode()
-        + b"\n\n"
-    )
-
-
-STREAM = (
-    event(choices=[{"index": 0, "delta": {"role": "assistant", "content": "h"}, "finish_reason": None}]),
-    event(choices=[{"index": 0, "delta": {"content": "i"}, "finish_reason": None}]),
-    event(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}]),
-    event(choices=[], usage=WHOLE["usage"]),
-    b"data: [DONE]\n\n",
-)
-
-PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
-
-
-def asking(dialect: str, model: str, *, stream: bool) -> dict[str, Any]:
-    turn = {"input": "hi"} if dialect == "responses" else {"messages": [{"role": "user", "content": "hi"}]}
-    return {"model": model, "max_tokens": 9, "stream": stream} | turn
 
 
 def act(house: House, sent: Sent, action: str) -> None:
@@ -154,12 +120,6 @@ def assert_told(house: House, outcome: str) -> None:
 
 
 # -- single stories
-
-
-async def turns() -> None:
-    """Let the loop do what is due, and what follows from that."""
-    for _ in range(3):
-        await asyncio.sleep(0)
 
 
 async def settled(house: House) -> Any:
