@@ -46,9 +46,9 @@ def config(listen: str = "127.0.0.1:0", **sections: Any) -> LoadedConfig:
     return LoadedConfig(msgspec.convert({"listen": listen, **sections}, Config))
 
 
-def house(loaded: LoadedConfig, home: Path, reports: Reports) -> House:
+def house(loaded: LoadedConfig, home: Path, reports: Reports, *, looking: bool = False) -> House:
     (home / "prices").mkdir(parents=True, exist_ok=True)  # there is a table already: none is made
-    return House(loaded, home, reports, Limits(), looking=False)
+    return House(loaded, home, reports, Limits(), looking=looking)
 
 
 @asynccontextmanager
@@ -69,11 +69,12 @@ async def living(loaded: LoadedConfig, home: Path) -> AsyncIterator[tuple[Report
 
 
 async def asked(url: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    host = url.removeprefix("http://")
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(host.rpartition(":")[2]))
     sent = json.dumps(body).encode() if body is not None else b""
     lines = (
         f"{method} {path} HTTP/1.1",
-        "host: 127.0.0.1",
+        f"host: {host}",
         "connection: close",
         f"content-length: {len(sent)}",
     )
@@ -132,6 +133,21 @@ async def test_an_alias_for_what_is_nowhere_ends_the_start_before_the_port_opens
     with pytest.raises(ConfigError, match=r"models\.smart\.0.*nobody/m"):
         await house(loaded, tmp_path, reports).live()
     assert reports.all == []
+
+
+async def test_what_the_looking_around_did_not_find_either_ends_the_house(tmp_path, monkeypatch):
+    """Until then it may be found, so the port is open already."""
+    for name in [name for name in os.environ if name.endswith(("_API_KEY", "_TOKEN"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    reports = Reports()
+    loaded = config(
+        models={"smart": ["nobody/m"]}, providers={"a": {"dialect": "openai", "base_url": "http://h/v1"}}
+    )
+    with pytest.raises(ConfigError, match=r"models\.smart\.0.*nobody/m"):
+        await house(loaded, tmp_path, reports, looking=True).live()
+    assert reports.all[0].stage == "listening"
+    assert not (tmp_path / "run.json").exists()
 
 
 async def test_a_port_that_is_taken_is_said_to_be_taken(tmp_path):

@@ -395,9 +395,7 @@ def test_draining_lets_the_answer_out_and_closes():
 
 
 def test_an_answer_that_breaks_off_is_seen_to_break_off():
-    answerer = Answerer(at_once=False)
-    client = Client(answerer)
+    client = Client(Answerer(at_once=False))
     client.send(plain())
     client.connection.abort()
-    assert client.transport.ended == "abort"
-    assert not client.connection.open
+    assert (client.transport.ended, client.connection.open) == ("abort", False)
