@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from freehold.core.servers import ServerState
@@ -56,6 +56,8 @@ HAPPENINGS = st.sampled_from([*USUAL, *UNUSUAL, *["turn"] * 4, *["ready"] * 2])
 
 
 @settings(deadline=None, max_examples=250)
+@example("chat", "local-first", True, ["turn", "turn", "ready", "whole", "whole"])
+@example("messages", "local-first", True, ["turn", "turn", "ready", "whole", "whole"])
 @given(
     st.sampled_from(["chat", "messages", "responses"]),
     st.sampled_from(["two", "alpha/m", "local-first", "local"]),

@@ -92,6 +92,26 @@ async def test_a_server_that_is_lost_after_a_sign_ends_the_stream_honestly(diale
     assert receipt.response_bytes == len(said)
 
 
+@pytest.mark.parametrize("dialect", ["chat", "messages"])
+async def test_a_whole_answer_behind_signs_of_life_keeps_the_stream_a_stream(dialect):
+    """An upstream that does not stream although it was asked to: the head is gone, so no second one can come."""
+    async with House(limits=EAGER) as house:
+        house.ask(PATHS[dialect], asking(dialect, "local", stream=True))
+        await signs(house)
+        house.servers.become(ServerState.READY)
+        (sent,) = house.upstreams.sent
+        sent.connect()
+        sent.begin(200, JSON)
+        if not sent.over:
+            sent.say(json.dumps(WHOLE).encode())
+            sent.flush()
+            sent.complete()
+        await turns()
+        assert house.answer[0] == 200
+    assert house.written.count(b"HTTP/1.1") == 1
+    assert len(house.ledger.receipts) == 1
+
+
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_server_that_is_lost_before_any_sign_is_a_503(stream):
     async with House(limits=PATIENT) as house:
