@@ -94,7 +94,7 @@ async def test_a_server_that_is_lost_after_a_sign_ends_the_stream_honestly(diale
 
 @pytest.mark.parametrize("dialect", ["chat", "messages"])
 async def test_a_whole_answer_behind_signs_of_life_keeps_the_stream_a_stream(dialect):
-    """An upstream that does not stream although it was asked to: the head is gone, so no second one can come."""
+    """An upstream that was asked to stream and does not: the head is out, no second one can come."""
     async with House(limits=EAGER) as house:
         house.ask(PATHS[dialect], asking(dialect, "local", stream=True))
         await signs(house)
