@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import errno
 import gc
 import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -41,8 +43,9 @@ from freehold.costs.book import PriceBook
 from freehold.costs.snapshot import ensure_snapshot
 from freehold.costs.table import PriceTableError
 from freehold.gateway.access import Access
-from freehold.gateway.gateway import Capture, Gateway, Parts
+from freehold.gateway.gateway import Gateway
 from freehold.gateway.limits import Limits
+from freehold.gateway.parts import Capture, Parts
 from freehold.receipts.ledger import Ledger
 from freehold.receipts.payloads import Payloads
 from freehold.supervisor.pool import ServerPool
@@ -69,11 +72,20 @@ def run(
     return 0
 
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+_KEPT_BYTES = 8 * 1024 * 1024
+"""Freed memory that is kept for the next call instead of being given back to the system."""
+
+
 def _settle_memory() -> None:
-    """What is loaded now stays: the collector need not look at it again, and calls leave next to no cycles."""
+    """What is loaded now stays, so the collector need not look at it again; calls leave next to no cycles."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # glibc: else each 100 KB prompt is mapped and given back page by page
+        libc.mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+        libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 class House:
@@ -288,7 +300,11 @@ class House:
         listen = self._listen
         try:
             return await asyncio.get_running_loop().create_server(
-                gateway.connection, listen.host, listen.port, backlog=2048, reuse_address=True
+                cast("Callable[[], asyncio.Protocol]", gateway.connection),
+                listen.host,
+                listen.port,
+                backlog=2048,
+                reuse_address=True,
             )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:

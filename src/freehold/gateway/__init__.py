@@ -12,3 +12,8 @@
 
 Callbacks on the hot path, no coroutine per call; a timer or a callback where a call must wait.
 """
+
+from freehold.gateway import compiled
+
+NATIVE = compiled.use(__path__)
+"""Whether the compiled hot modules are in use."""

@@ -107,7 +107,7 @@ _PIPELINE_DEPTH = 16
 _PROBE_GAPS_S = (0.02, 0.05, 0.2, 1.0)
 
 
-class ServerConnection(asyncio.Protocol):
+class ServerConnection:
     """Reads requests through llhttp (strict: contradicting lengths, bad chunks, folding are errors)."""
 
     __slots__ = (
@@ -412,11 +412,15 @@ class ServerConnection(asyncio.Protocol):
     # -- inside
 
     def _begin(self, request: Request) -> None:
-        self.current = request
-        self._handler = None
+        self._take_up(request)
         handler = self._gateway.handle(self, request)
         if self.current is request:
             self._handler = handler
+
+    def _take_up(self, request: Request) -> None:
+        # A step of its own: type checkers, and so the compiled code, believe that what was just assigned stays.
+        self.current = request
+        self._handler = None
 
     def _pump(self) -> None:
         self._pumping = True

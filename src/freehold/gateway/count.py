@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,32 +16,26 @@ from freehold.core.errors import CallError
 from freehold.dialects.context import TranslationError
 from freehold.gateway import replies
 from freehold.gateway.call import Call
+from freehold.gateway.connection import Request, ServerConnection
+from freehold.gateway.facts import Facts
 from freehold.gateway.fetch import FetchError, fetch_json
 from freehold.gateway.prepare import Prepared, prepare_same, prepare_translated
 from freehold.gateway.record import TEXT_BYTES_PER_TOKEN
 from freehold.gateway.settle import settle
 from freehold.gateway.targets import Target
 
+if TYPE_CHECKING:
+    from freehold.gateway.gateway import Gateway
+
 _FETCH_S = 60.0
-
-
-class _Rendered(msgspec.Struct):
-    prompt: str
-
-
-class _Tokens(msgspec.Struct):
-    tokens: list[msgspec.Raw]
-
-
-class _ChatBody(msgspec.Struct):
-    messages: list[msgspec.Raw]
-    tools: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
 
 
 class CountCall(Call):
     """`/v1/messages/count_tokens` and `/v1/responses/input_tokens`."""
 
-    _task: asyncio.Task[None] | None = None
+    def __init__(self, gateway: Gateway, conn: ServerConnection, request: Request, facts: Facts) -> None:
+        super().__init__(gateway, conn, request, facts)
+        self._task: asyncio.Task[None] | None = None
 
     def prepare(self, target: Target) -> Prepared | CallError:
         if self.dialect in target.native:
@@ -69,7 +64,7 @@ class CountCall(Call):
         if target.deployment.server is not None:
             try:
                 tokens = await self._exact(target, prepared)
-            except (FetchError, msgspec.MsgspecError) as error:
+            except (FetchError, msgspec.MsgspecError, KeyError) as error:
                 self.losses = ("estimated_tokens",)
                 self.tries[-1].error = str(error)
         else:
@@ -81,16 +76,20 @@ class CountCall(Call):
 
     async def _exact(self, target: Target, prepared: Prepared) -> int:
         pool, origin = self.gateway.pool, target.origin
-        chat = msgspec.json.encode(msgspec.json.decode(prepared.body, type=_ChatBody))
+        fields = msgspec.json.decode(prepared.body, type=dict[str, msgspec.Raw])
+        chat = msgspec.json.encode({name: fields[name] for name in ("messages", "tools") if name in fields})
         status, rendered = await fetch_json(pool, origin, b"/apply-template", chat, timeout_s=_FETCH_S)
         if status != 200:
             raise FetchError(f"/apply-template answered {status}")
-        prompt = msgspec.json.decode(rendered, type=_Rendered).prompt
+        prompt = msgspec.json.decode(
+            msgspec.json.decode(rendered, type=dict[str, msgspec.Raw])["prompt"], type=str
+        )
         wanted = msgspec.json.encode({"content": prompt, "parse_special": True})
         status, counted = await fetch_json(pool, origin, b"/tokenize", wanted, timeout_s=_FETCH_S)
         if status != 200:
             raise FetchError(f"/tokenize answered {status}")
-        return len(msgspec.json.decode(counted, type=_Tokens).tokens)
+        tokens = msgspec.json.decode(counted, type=dict[str, msgspec.Raw])["tokens"]
+        return len(msgspec.json.decode(tokens, type=list[msgspec.Raw]))
 
     def _answer(self, tokens: int) -> None:
         self.tries[-1].status = 200

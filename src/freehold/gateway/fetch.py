@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from freehold.gateway.upstream import Origin, UpstreamConnection, UpstreamPool
+from freehold.gateway.origin import Origin
+from freehold.gateway.upstream import UpstreamConnection, UpstreamPool
 
 _ANSWER_BYTES = 16 * 1024 * 1024
 

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Protocol
-
-import msgspec
+from collections.abc import Callable, Coroutine, Mapping
 
 from freehold.core.catalog import Catalog, Deployment, Provider
-from freehold.core.clock import Clock
 from freehold.core.errors import CallError
-from freehold.core.servers import ModelServers, ServerState, ServerView
+from freehold.core.servers import ServerState, ServerView
 from freehold.core.usage import Usage
 from freehold.gateway import local
-from freehold.gateway.access import Access, Admitted, admit
+from freehold.gateway.access import Admitted, admit
 from freehold.gateway.asgi import AsgiApp, AsgiExchange
 from freehold.gateway.call import Call
 from freehold.gateway.connection import Handler, Request, ServerConnection
@@ -26,73 +22,19 @@ from freehold.gateway.count import CountCall
 from freehold.gateway.endpoints import allowed_methods, endpoint_of
 from freehold.gateway.facts import Facts
 from freehold.gateway.ids import ReceiptIds
-from freehold.gateway.limits import Limits
+from freehold.gateway.parts import Cost, Parts, Prices
 from freehold.gateway.targets import Target, provider_target, server_target
 from freehold.gateway.upload import UploadCall
 from freehold.gateway.upstream import UpstreamPool
-from freehold.receipts.commitments import Commitment, Part
-from freehold.receipts.entries import CostState, Receipt
+from freehold.receipts.entries import Receipt
 from freehold.routing import breaker
 from freehold.routing.choose import Choice, NoSuchModel, choose
-from freehold.routing.fallback import Failure, Policy
+from freehold.routing.fallback import Failure
 
 _SWEEP_S = 0.25
 _STORED_IDS = 10_000
 _CHOICES = 4096
 """Names remembered; clients make them up, so there is a bound."""
-
-
-class Cost(Protocol):
-    """What `Prices` answers."""
-
-    @property
-    def nanos(self) -> int: ...
-    @property
-    def state(self) -> CostState: ...
-    @property
-    def snapshot(self) -> str: ...
-
-
-class Prices(Protocol):
-    """`costs.book.PriceBook` as the gateway needs it."""
-
-    def price(
-        self,
-        provider_price_id: str | None,
-        provider_name: str | None,
-        model_id: str,
-        usage: Usage,
-        at_ms: int,
-        billed_nanos: int | None = None,
-    ) -> Cost: ...
-
-
-class Ledger(Protocol):
-    """`receipts.ledger.Ledger` as the gateway needs it."""
-
-    def line(self, receipt: Receipt) -> bytes: ...
-    def append_lines(self, lines: Sequence[bytes]) -> None: ...
-    def commitment(self, receipt_id: str, part: Part = "request") -> Commitment: ...
-
-
-class Capture(msgspec.Struct, frozen=True):
-    """Where bodies are kept, when the configuration asks for it: `put` never blocks."""
-
-    put: Callable[[str, Part, bytes], bool]
-    errors_only: bool
-
-
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gateway is built from."""
-
-    ledger: Ledger
-    prices: Prices
-    servers: ModelServers
-    clock: Clock
-    access: Access
-    limits: Limits = Limits()
-    policy: Policy = Policy()
-    capture: Capture | None = None
 
 
 class Gateway:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from freehold.core.catalog import Dialect
 from freehold.core.errors import CallError
 from freehold.dialects.context import TranslationContext, TranslationError
 from freehold.dialects.errors import error_event
@@ -19,7 +20,7 @@ from freehold.gateway import headers as passing
 from freehold.gateway import replies
 from freehold.gateway.record import Measured
 from freehold.gateway.settle import settle
-from freehold.gateway.tap import Tap
+from freehold.gateway.tap import Tap, is_usage_only
 
 if TYPE_CHECKING:
     from freehold.gateway.call import Call
@@ -64,7 +65,7 @@ class Relay:
         assert call.prepared is not None
         self.call = call
         self.tap = Tap(call.prepared.dialect)
-        self.events = 0
+        self.events: int = 0
         """Stream events seen, for an estimate when usage never comes."""
         self.request_id = fields.get(b"x-request-id") or fields.get(b"request-id") or b""
         self.committed = call.signs is not None and call.signs.opened
@@ -227,7 +228,7 @@ class EventRelay(Relay):
         self._partial = False
         self._last = False
         self._strip = call.prepared.strip_usage
-        self._dialect = call.prepared.dialect
+        self._dialect: Dialect = call.prepared.dialect
         self._marks = _MARKS[self._dialect]
         self._filter = call.signs.filter() if call.signs is not None and call.signs.opened else None
         self._chunked = self.committed
@@ -276,7 +277,7 @@ class EventRelay(Relay):
             self._last = True
             return False
         self.tap.event(data)
-        if self._strip and b'"choices"' in data and _is_usage_only(data):
+        if self._strip and b'"choices"' in data and is_usage_only(data):
             return True
         self._last = self._dialect != "chat" and self.tap.terminal
         return False
@@ -470,16 +471,3 @@ _MARKS: dict[str, tuple[bytes, ...]] = {
 }
 """Bytes without which an event of a dialect tells nothing about usage, its end or a failure.
 Inside JSON strings quotes are escaped, so text cannot look like a key."""
-
-
-class _Choices(msgspec.Struct):
-    choices: list[msgspec.Raw] = []
-    usage: msgspec.Raw = msgspec.Raw()
-
-
-def _is_usage_only(data: bytes) -> bool:
-    try:
-        found = msgspec.json.decode(data, type=_Choices)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return False
-    return not found.choices and bytes(found.usage) not in (b"", b"null")

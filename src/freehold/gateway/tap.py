@@ -99,3 +99,17 @@ class Tap:
             if raw not in _NOTHING:
                 merging = self._dialect == "messages" and self.usage_raw is not None
                 self.usage_raw = merge_usage(self.usage_raw, raw) if merging else raw
+
+
+class _Choices(msgspec.Struct):
+    choices: list[msgspec.Raw] = []
+    usage: msgspec.Raw = msgspec.Raw()
+
+
+def is_usage_only(data: bytes) -> bool:
+    """Whether a chat event is the usage chunk that ends a stream: no choices, only usage."""
+    try:
+        found = msgspec.json.decode(data, type=_Choices)
+    except _UNREADABLE:
+        return False
+    return not found.choices and bytes(found.usage) not in (b"", b"null")

@@ -10,7 +10,7 @@ import msgspec
 from freehold.core.catalog import Catalog, Deployment, Dialect, Provider
 from freehold.core.servers import ServerView
 from freehold.gateway.headers import safe_value
-from freehold.gateway.upstream import Origin
+from freehold.gateway.origin import Origin
 
 LOCAL_PRICES = "local"
 """Price id of our own hardware."""

@@ -10,34 +10,15 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol, cast
-from urllib.parse import urlsplit
 
 import httptools
-import msgspec
 
 from freehold.gateway.limits import Limits
+from freehold.gateway.origin import Origin
 
 _MOST_HEADERS = 256
-
-
-class Origin(msgspec.Struct, frozen=True):
-    """Where connections go: `tls` over `host`:`port`; `authority` for the Host header."""
-
-    host: str
-    port: int
-    tls: bool
-    authority: bytes
-
-    @classmethod
-    def of(cls, url: str) -> Origin:
-        """The origin of an http or https URL. Raises ValueError on anything else."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"not an http(s) URL: {url}")
-        tls = parts.scheme == "https"
-        authority = parts.netloc.rpartition("@")[2].encode()
-        return cls(parts.hostname, parts.port or (443 if tls else 80), tls, authority)
 
 
 class Answer(Protocol):
@@ -73,7 +54,7 @@ class Answer(Protocol):
         ...
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection:
     """One connection. Reads through llhttp, which refuses contradicting lengths and bad chunks."""
 
     __slots__ = (
@@ -328,14 +309,12 @@ class UpstreamPool:
             idle.remove(connection)
 
     async def _connect(self, origin: Origin, request: bytes, answer: Answer) -> None:
+        connection = UpstreamConnection(self, origin)
+        make = cast("Callable[[], asyncio.Protocol]", lambda: connection)
+        tls = self._tls_context() if origin.tls else None
         try:
             async with asyncio.timeout(self.limits.connect_timeout_s):
-                _, connection = await self._loop.create_connection(
-                    lambda: UpstreamConnection(self, origin),
-                    origin.host,
-                    origin.port,
-                    ssl=self._tls_context() if origin.tls else None,
-                )
+                await self._loop.create_connection(make, origin.host, origin.port, ssl=tls)
         except TimeoutError:
             answer.failed(
                 f"no connection to {origin.host}:{origin.port} within {self.limits.connect_timeout_s:g} s"

@@ -1,0 +1,71 @@
+"""What the gateway is built from: the ports that other rooms fill, and the values it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from freehold.core.clock import Clock
+from freehold.core.servers import ModelServers
+from freehold.core.usage import Usage
+from freehold.gateway.access import Access
+from freehold.gateway.limits import Limits
+from freehold.receipts.commitments import Commitment, Part
+from freehold.receipts.entries import CostState, Receipt
+from freehold.routing.fallback import Policy
+
+
+class Cost(Protocol):
+    """What `Prices` answers."""
+
+    @property
+    def nanos(self) -> int: ...
+    @property
+    def state(self) -> CostState: ...
+    @property
+    def snapshot(self) -> str: ...
+
+
+class Prices(Protocol):
+    """`costs.book.PriceBook` as the gateway needs it."""
+
+    def price(
+        self,
+        provider_price_id: str | None,
+        provider_name: str | None,
+        model_id: str,
+        usage: Usage,
+        at_ms: int,
+        billed_nanos: int | None = None,
+    ) -> Cost: ...
+
+
+class Ledger(Protocol):
+    """`receipts.ledger.Ledger` as the gateway needs it."""
+
+    def line(self, receipt: Receipt) -> bytes: ...
+    def append_lines(self, lines: Sequence[bytes]) -> None: ...
+    @property
+    def commitment(self) -> Callable[[str, Part], Commitment]: ...
+
+
+class Capture(msgspec.Struct, frozen=True):
+    """Where bodies are kept, when the configuration asks for it: `put` never blocks."""
+
+    put: Callable[[str, Part, bytes], bool]
+    errors_only: bool
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gateway is built from."""
+
+    ledger: Ledger
+    prices: Prices
+    servers: ModelServers
+    clock: Clock
+    access: Access
+    limits: Limits = Limits()
+    policy: Policy = Policy()
+    capture: Capture | None = None
