@@ -5,6 +5,7 @@ The engine is real, and stopped in the middle of its start (SIGSTOP) for as long
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import psutil
@@ -30,8 +31,13 @@ class Loading:
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             for child in self.house.process.children(recursive=True):
-                child.suspend()
-                return child
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if (
+                        "up" in child.cmdline()
+                    ):  # not yet its own program: Freehold waits for it to become one
+                        continue
+                    child.suspend()
+                    return child
         raise AssertionError("no engine was started")
 
     def go_on(self) -> None:
