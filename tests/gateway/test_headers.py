@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.gateway.headers import forwarded, forwarded_without, returned, returned_translated, safe_value
+from freehold.gateway.headers import (
+    forwarded,
+    forwarded_without,
+    retry_after_s,
+    returned,
+    returned_translated,
+    safe_value,
+)
 
 
 def sent_upstream(
@@ -137,3 +144,48 @@ def test_a_safe_value_cannot_end_a_header_line(text):
 
 def test_a_plain_value_is_itself():
     assert safe_value("alias smart; alpha/m failed") == b"alias smart; alpha/m failed"
+
+
+NOW_MS = 1_790_000_000_000
+"""2026-09-21 14:13:20 UTC"""
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({b"retry-after": b"7"}, 7.0),
+        ({b"retry-after": b" 1.5 "}, 1.5),
+        ({b"retry-after-ms": b"250", b"retry-after": b"9"}, 0.25),
+        ({b"retry-after-ms": b"soon", b"retry-after": b"9"}, 9.0),
+        ({b"retry-after": b"Mon, 21 Sep 2026 14:13:30 GMT"}, 10.0),
+        ({b"retry-after": b"Mon, 21 Sep 2026 14:13:00 GMT"}, 0.0),
+    ],
+)
+def test_how_long_an_upstream_asks_to_wait(headers, seconds):
+    assert retry_after_s(headers, NOW_MS) == seconds
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b".",
+        b"-1",
+        b"nan",
+        b"1e9",
+        b"9" * 400,
+        b"\xff",
+        b"tomorrow",
+        b"Wed, 99 Oct 2037 99:28:00 GMT",
+        b"Wed, 21 Oct 99999999999999999999 07:28:00 GMT",
+    ],
+)
+def test_a_wait_that_cannot_be_read_is_none(said):
+    assert retry_after_s({b"retry-after": said}, NOW_MS) is None
+
+
+@given(st.binary(max_size=40))
+def test_any_wait_is_a_number_that_can_be_waited_for(said):
+    seconds = retry_after_s({b"retry-after": said}, NOW_MS)
+    assert seconds is None or 0 <= seconds < 1e17
