@@ -324,8 +324,7 @@ def test_a_head_has_one_deadline_and_a_body_may_pause():
 
 
 def test_a_request_in_hand_is_not_hurried():
-    answerer = Answerer(LIMITS, at_once=False)
-    client = Client(answerer)
+    client = Client(Answerer(LIMITS, at_once=False))
     client.send(plain())
     sweep(client, 1000)
     assert client.transport.ended is None
