@@ -1,17 +1,18 @@
 # The two commands of the README are `make up` and `make test`; each makes its own environment first.
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format bench compat foreign lock clean \
+.PHONY: help up test lint format bench compat foreign native lock clean \
   lint-style lint-format lint-sizes lint-arrows lint-types
 
 RUN := .venv/.made-for-running
 DEV := .venv/.made-for-development
+NATIVE := .venv/.made-native
 BIN := .venv/bin
 TREES := $(wildcard src tests benchmarks gates integrations)
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-up: $(RUN) ## start Freehold (options: make up ARGS="--config freehold.yaml")
+up: $(RUN) $(NATIVE) ## start Freehold (options: make up ARGS="--config freehold.yaml")
 	@$(BIN)/freehold up $(ARGS)
 
 test: $(DEV) ## all tests except those marked foreign (options: make test ARGS="-k ledger")
@@ -41,11 +42,13 @@ format: $(DEV) ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix $(TREES)
 	@$(BIN)/ruff format $(TREES)
 
-bench: $(DEV) ## measure against the peers (see benchmarks/)
+bench: $(DEV) $(NATIVE) ## measure against the peers (see benchmarks/)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 compat: $(DEV) ## programs that we did not write, through Freehold
 	@$(BIN)/python -m tests.compat $(ARGS)
+
+native: $(RUN) $(NATIVE) ## compile the hot modules, where there is a C compiler
 
 lock: ## pin new versions after a change of the dependencies (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
@@ -67,3 +70,7 @@ $(DEV): requirements/dev.lock pyproject.toml scripts/environment
 	@echo "Making .venv for development (once, takes a minute) ..."
 	@scripts/environment dev
 	@touch $(RUN) $@
+
+$(NATIVE): $(wildcard src/freehold/gateway/*.py) requirements/native.lock scripts/native | $(RUN)
+	@$(BIN)/python scripts/native
+	@touch $@

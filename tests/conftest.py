@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 import pytest
+
+os.environ["FREEHOLD_NATIVE"] = "off"
+import freehold.gateway  # noqa: F401 - this process runs the Python files, where fakes may stand in
+
+del os.environ[
+    "FREEHOLD_NATIVE"
+]  # a Freehold started by a test runs as a user's does: compiled where it can be
 
 from freehold.testing.standin import Standin
 from tests.house import Town, town_standins

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Literal, Protocol
@@ -38,7 +39,7 @@ def doctor(config: ConfigOption = None, home: HomeOption = None, as_json: JsonOp
     loaded = load_config(config, os.environ, Path.cwd())
     from freehold.app import check_machine  # noqa: PLC0415 - not for `freehold --help`
 
-    findings: list[Finding] = check_machine(chosen_home(home), os.environ, loaded.config.listen)
+    findings: Sequence[Finding] = check_machine(chosen_home(home), os.environ, loaded.config.listen)
     if as_json:
         print_json(findings)
     else:
@@ -47,7 +48,7 @@ def doctor(config: ConfigOption = None, home: HomeOption = None, as_json: JsonOp
     raise typer.Exit(Exit.FAILED if failed else Exit.OK)
 
 
-def tell(findings: list[Finding]) -> None:
+def tell(findings: Sequence[Finding]) -> None:
     """All findings in a table, then what to do, the gravest first."""
     rows: list[tuple[str, str, str, str]] = []
     for area, group in groupby(findings, key=lambda finding: finding.area):

@@ -36,7 +36,8 @@ def usage_of(dialect: Dialect, raw: bytes) -> Usage:
             pass  # another habit, or more to say: the thorough reading below
         else:
             read = plain.prompt_tokens_details.cached_tokens if plain.prompt_tokens_details else 0
-            if plain.prompt_tokens + plain.completion_tokens == plain.total_tokens and read <= plain.prompt_tokens:
+            whole = plain.prompt_tokens + plain.completion_tokens
+            if whole == plain.total_tokens and read <= plain.prompt_tokens:
                 fresh = plain.prompt_tokens - read
                 return Usage(cache_read=read, fresh_in=fresh, visible_out=plain.completion_tokens)
     found = _object(raw)

@@ -264,6 +264,10 @@ class Call:
         if status >= 400:
             self._error_status, self._error_headers, self._error_chunks = status, headers, []
             return
+        if not self.signs_silent() and not fields.get(b"content-type", b"").startswith(b"text/event-stream"):
+            self.drop_upstream()
+            self.refuse(refusals.no_stream(tried.deployment))
+            return
         self.gateway.went_well(tried.deployment)
         self.relay = relay_for(self, status, headers, fields)
 
@@ -319,8 +323,8 @@ class Call:
         status, headers = self._error_status, dict(self._error_headers)
         body = self._without_secret(b"".join(self._error_chunks or ()))
         self._error_chunks = [body]
-        retry_after = headers.get(b"retry-after")
-        error = parse_error(status, body, retry_after.decode("latin-1") if retry_after else None)
+        wait_s = passing.retry_after_s(headers, self.gateway.clock.now_ms())
+        error = parse_error(status, body, None if wait_s is None else str(wait_s))
         self.tries[-1].error = refusals.recorded_words(error)
         failure = Failure(
             status=status,

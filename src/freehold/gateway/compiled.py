@@ -1,7 +1,7 @@
-"""The hot modules of this package, compiled when that was possible: same source, same behaviour, half the time.
+"""The hot modules of this package, compiled when that was possible: same source, half the time.
 
-`scripts/native` compiles them with mypyc where a C compiler is; everywhere else, and whenever the sources have
-changed since, the Python files run. Nothing but speed depends on it: `FREEHOLD_NATIVE=off` turns it off.
+`scripts/native` compiles them with mypyc where a C compiler is; everywhere else, and whenever the sources
+have changed since, the Python files run. Nothing but speed depends on it: `FREEHOLD_NATIVE=off` turns it off.
 """
 
 from __future__ import annotations

@@ -418,7 +418,7 @@ class ServerConnection:
             self._handler = handler
 
     def _take_up(self, request: Request) -> None:
-        # A step of its own: type checkers, and so the compiled code, believe that what was just assigned stays.
+        # A step of its own: type checkers, and so compiled code, believe that what was just assigned stays.
         self.current = request
         self._handler = None
 
@@ -457,9 +457,9 @@ class ServerConnection:
     def _fault_in_head(self, request: Request) -> tuple[int, str] | None:
         limits = self._gateway.limits
         headers, lookup = request.headers, request.lookup
-        if self._head_bytes + self._fed_bytes > limits.header_bytes:
-            if sum(len(name) + len(value) + 4 for name, value in headers) > limits.header_bytes:
-                return 431, f"request headers exceed {limits.header_bytes} bytes"
+        fed_bytes = self._head_bytes + self._fed_bytes  # no less than the head
+        if fed_bytes > limits.header_bytes and _head_size(headers) > limits.header_bytes:
+            return 431, f"request headers exceed {limits.header_bytes} bytes"
         if len(headers) > limits.header_count:
             return 431, f"more than {limits.header_count} request headers"
         if len(self._url) > limits.url_bytes:
@@ -503,6 +503,10 @@ def _split_target(request: Request, url: bytes) -> tuple[int, str] | None:
     if (b"//" in path or b"." in path or b"%" in path) and not _is_plain(path):
         return 400, "the path has empty or dot segments"
     return None
+
+
+def _head_size(headers: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) + 4 for name, value in headers)
 
 
 def _is_plain(path: bytes) -> bool:

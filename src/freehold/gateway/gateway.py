@@ -85,6 +85,8 @@ class Gateway:
         for call in list(self.active):
             call.client_gone()
         self._write_lines()
+        for task in self._tasks:  # a control answer may stream for as long as somebody listens
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pool.__aexit__()
 
@@ -93,7 +95,7 @@ class Gateway:
         return ServerConnection(self, self.loop)
 
     async def drain(self, within_s: float) -> None:
-        """Let calls in flight end, refuse nothing that is under way; returns when none is left or time is up."""
+        """Let calls in flight end; returns when none is left or time is up."""
         for connection in list(self._connections):
             connection.drain()
         try:
@@ -333,7 +335,7 @@ class Gateway:
             kind="overloaded",
             status=503,
             code="deployment_paused",
-            message=f"{name} failed several times in a row or asked for quiet, and is left alone for {wait_s:.0f} s",
+            message=f"{name} failed several times in a row or asked for quiet; it rests for {wait_s:.0f} s",
             retry_after_s=max(1.0, wait_s),
         )
 

@@ -6,7 +6,7 @@ to one hop, names a credential, or is ours to say does not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 _HOP = frozenset(
@@ -86,6 +86,29 @@ def _named_by_connection(headers: Sequence[Header]) -> frozenset[bytes]:
     if not named:
         return _NOTHING
     return frozenset(token.strip().lower() for value in named for token in value.split(b","))
+
+
+_LONGEST_NUMBER = 16
+"""Digits of a wait; hundreds would be infinite."""
+
+
+def retry_after_s(headers: Mapping[bytes, bytes], now_ms: int) -> float | None:
+    """Seconds that an upstream asks to wait: `retry-after-ms` (both vendors), else `retry-after` as seconds
+    or as an HTTP date (RFC 9110 §10.2.3). None when it asks nothing, or nothing that can be read."""
+    for name, per_s in ((b"retry-after-ms", 1000.0), (b"retry-after", 1.0)):
+        said = headers.get(name, b"").strip()
+        if said.replace(b".", b"", 1).isdigit() and len(said) <= _LONGEST_NUMBER:
+            return float(said) / per_s
+    said = headers.get(b"retry-after", b"")
+    if not said:
+        return None
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - rare, and slow to import
+
+    try:
+        until = parsedate_to_datetime(said.decode("latin-1"))
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, until.timestamp() - now_ms / 1000)
 
 
 @lru_cache(maxsize=4096)

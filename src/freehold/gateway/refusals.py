@@ -12,7 +12,7 @@ def no_place(path: str) -> CallError:
         kind="not_found",
         status=404,
         code="unknown_path",
-        message=f"{path}: no model is named and no default provider is configured, so nothing can answer this",
+        message=f"{path}: no model is named, and no default provider is configured to answer this",
     )
 
 
@@ -24,6 +24,11 @@ def not_ready_in_time(wait_s: float) -> CallError:
 def server_lost(name: str, state: str, detail: str) -> CallError:
     message = f"model server '{name}' is {state}: {detail or 'see its log'}"
     return CallError(kind="overloaded", status=503, code="server_failed", message=message)
+
+
+def no_stream(place: str) -> CallError:
+    message = f"{place}: it answered whole where a stream was asked for, and the stream has begun"
+    return CallError(kind="upstream", status=502, source="upstream", message=message)
 
 
 def recorded_words(error: CallError) -> str:

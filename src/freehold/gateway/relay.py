@@ -32,7 +32,7 @@ _TAP_BYTES = 16 * 1024 * 1024
 
 
 def relay_for(call: Call, status: int, headers: list[Header], fields: dict[bytes, bytes]) -> Relay:
-    """The right way back for an answer that began with `status` (< 400) and `headers` (`fields` as a mapping)."""
+    """The way back for an answer that began with `status` (< 400) and `headers` (`fields`: as a mapping)."""
     prepared = call.prepared
     assert prepared is not None
     content_type = fields.get(b"content-type", b"")
@@ -219,12 +219,13 @@ class WholeRelay(Relay):
 class EventRelay(Relay):
     """Server-sent events in the client's own dialect: untouched, except a usage event nobody asked for."""
 
-    __slots__ = ("_dialect", "_filter", "_last", "_marks", "_partial", "_splitter", "_strip")
+    __slots__ = ("_dialect", "_filter", "_held_bytes", "_last", "_marks", "_partial", "_splitter", "_strip")
 
     def __init__(self, call: Call, status: int, headers: list[Header], fields: dict[bytes, bytes]) -> None:
         super().__init__(call, status, headers, fields)
         assert call.prepared is not None
-        self._splitter = EventSplitter(call.gateway.limits.event_bytes)
+        self._splitter = EventSplitter()
+        self._held_bytes = call.gateway.limits.event_bytes
         self._partial = False
         self._last = False
         self._strip = call.prepared.strip_usage
@@ -252,9 +253,14 @@ class EventRelay(Relay):
             self.call.drop_upstream()
             self.call.failed(str(error))
             return
-        self._partial = bool(self._splitter.rest)
         for event in events:
             self._event(event)
+        rest = self._splitter.rest
+        self._partial = bool(rest)
+        if len(rest) > self._held_bytes:  # nothing that we must know is so long: let it pass in pieces
+            self._splitter = EventSplitter()
+            self._count(rest)
+            self._out.append(rest)
 
     def _event(self, event: bytes) -> None:
         self.events += 1
@@ -356,8 +362,8 @@ class TranslatedWhole(Relay):
     def feed(self, data: bytes) -> None:
         self._body += data
         if len(self._body) > self.call.gateway.limits.answer_bytes:
-            self.call.drop_upstream()
-            self.call.failed("the answer is too large to be translated")
+            self.call.drop_upstream()  # and no other try: it would be as large, and be paid again
+            self.call.refuse(self._upstream_error("its answer is too large to be translated"))
 
     def end(self) -> None:
         from freehold.dialects.answers import translate_answer  # noqa: PLC0415 - only translated calls pay

@@ -55,8 +55,8 @@ class Ledger:
         self._journal = journal
         self._publisher = publisher
         self.commitment = keys.salts.commitment
-        """A SHA-256 seeded with the salt of a receipt's request or response: `(receipt_id, part)`. `update` it
-        with the body as it passes; its `hexdigest` goes into the receipt."""
+        """A SHA-256 seeded with the salt of a receipt's request or response: `(receipt_id, part)`. `update`
+        it with the body as it passes; its `hexdigest` goes into the receipt."""
         self._torn_bytes = journal.torn_bytes
         self._write_failure = ""
         self._closed = False
