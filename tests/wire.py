@@ -203,3 +203,10 @@ def _header(line: str) -> tuple[str, str]:
     found = re.fullmatch(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*", line)
     assert found, f"not a header line: {line!r}"
     return found[1].lower(), found[2]
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on at this moment, for programs that must be told one."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port

@@ -20,7 +20,8 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.compat import programs
-from tests.house import House, free_port
+from tests.house import House
+from tests.wire import free_port
 
 pytestmark = [pytest.mark.foreign, pytest.mark.xdist_group("openai-suite")]
 

@@ -19,8 +19,7 @@ from freehold.core.config_file import load_config
 from freehold.core.progress import RUN_FILE
 from freehold.web.control import StatusView
 from tests.docs.pages import ROOT, Block
-from tests.house import free_port
-from tests.wire import Wire
+from tests.wire import Wire, free_port
 
 PORT = "8400"
 STATE = "~/.local/state/freehold"
