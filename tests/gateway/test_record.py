@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from freehold.core.errors import CallError
-from freehold.gateway.record import Caller, Try, caller_of, estimated_usage, outcome_of, text_header
+from freehold.gateway.record import Caller, caller_of, estimated_usage, outcome_of, text_header
+from freehold.gateway.tries import Try
 from freehold.gateway.refusals import recorded_words, status_for
 from freehold.receipts.entries import Attempt
 
@@ -43,7 +44,8 @@ def test_attribution_is_bounded_text(value, text):
 
 
 def test_an_attempt_tells_its_times_from_the_calls_start():
-    tried = Try(deployment="a/m", started_ns=5_000_000, status=200)
+    tried = Try(deployment="a/m", started_ns=5_000_000)
+    tried.status = 200
     tried.first_byte_ns, tried.ended_ns = 7_000_000, 12_345_678
     assert tried.attempt(1_000_000) == Attempt(
         deployment="a/m", start_us=4000, first_byte_us=2000, total_us=7345, status=200

@@ -25,11 +25,12 @@ from freehold.gateway.connection import Request, ServerConnection
 from freehold.gateway.facts import Facts
 from freehold.gateway.peek import Peek, peek
 from freehold.gateway.prepare import Prepared, client_lines, prepare_same, prepare_translated, request_head
-from freehold.gateway.record import NOTHING_USED, Try, outcome_of
+from freehold.gateway.record import NOTHING_USED, outcome_of
 from freehold.gateway.relay import Relay, relay_for
 from freehold.gateway.settle import settle
 from freehold.gateway.signs import Signs
 from freehold.gateway.targets import Target, default_deployment, upstream_dialect
+from freehold.gateway.tries import Try
 from freehold.gateway.upstream import UpstreamConnection
 from freehold.routing.choose import NoSuchModel
 from freehold.routing.fallback import Failure, after_failure

@@ -11,6 +11,8 @@ from typing import cast
 
 import msgspec
 
+from freehold.gateway.shapes import Peek, StreamOptions
+
 # Possessive: a plain repeat would keep a frame per character, some hundred bytes each.
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _TOKEN = re.compile(_STRING + rb"|[{}\[\],:]", re.DOTALL)
@@ -19,19 +21,6 @@ _STRING_VALUE = re.compile(rb"\s*+:\s*+(" + _STRING + rb")", re.DOTALL)
 _MODEL = b'"model"'
 _OPENING, _CLOSING = b"{[", b"}]"
 _QUOTE, _COLON, _COMMA, _BACKSLASH = b'":,\\'
-
-
-class Peek(msgspec.Struct):
-    """What is read of a request. Absent fields keep their defaults."""
-
-    model: str | None = None
-    stream: object = None
-    stream_options: msgspec.Raw = msgspec.Raw()
-    """Its JSON; empty when absent."""
-
-    @property
-    def streamed(self) -> bool:
-        return self.stream is True
 
 
 _decode_peek = msgspec.json.Decoder(Peek).decode
@@ -47,14 +36,10 @@ def peek(body: bytes) -> Peek:
     return _decode_peek(body)
 
 
-class _StreamOptions(msgspec.Struct):
-    include_usage: object = None
-
-
 def wants_usage(options: msgspec.Raw) -> bool:
     """Whether the client itself asked for usage in its chat stream."""
     try:
-        return msgspec.json.decode(bytes(options), type=_StreamOptions).include_usage is True
+        return msgspec.json.decode(bytes(options), type=StreamOptions).include_usage is True
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return False
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 
-import msgspec
-
 from freehold.core.catalog import Dialect
-from freehold.dialects.context import TranslationContext
 from freehold.dialects.facts import RequestFacts
 from freehold.dialects.forced_tool import one_forced_tool
 from freehold.gateway import headers as passing
 from freehold.gateway.peek import Peek, ask_for_usage, replace_model, wants_usage
+from freehold.gateway.prepared import Prepared
 from freehold.gateway.targets import Target, anthropic_defaults, upstream_dialect
 
 OPERATIONS: dict[Dialect, bytes] = {
@@ -29,18 +27,6 @@ _LATER_CLAUDE = re.compile(r"claude-[a-z]+-[4-9]")
 _LATER_CLAUDE_TOKENS = 32_000
 """Answer limit where the client names none and Anthropic demands one: from the fourth generation on every
 Claude allows at least this; older ones 8192 (a client of theirs that wants less says so)."""
-
-
-class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes upstream. `context` is None where both sides speak the same dialect;
-    `strip_usage`: we asked for usage in the stream, the client did not."""
-
-    body: bytes
-    target: bytes
-    dialect: Dialect
-    context: TranslationContext | None = None
-    losses: tuple[str, ...] = ()
-    strip_usage: bool = False
 
 
 def prepare_same(body: bytes, seen: Peek, target: Target, dialect: Dialect, path: bytes) -> Prepared:

@@ -8,35 +8,10 @@ import msgspec
 
 from freehold.core.errors import CallError
 from freehold.core.usage import Usage
-from freehold.receipts.entries import Attempt, CostState, Outcome
+from freehold.receipts.entries import CostState, Outcome
 
 TEXT_BYTES_PER_TOKEN = 4
 """For estimates of what nobody reported; marked as such."""
-
-
-class Try(msgspec.Struct, kw_only=True):
-    """One attempt while it goes on; times in nanoseconds on one monotonic clock."""
-
-    deployment: str
-    started_ns: int
-    first_byte_ns: int = 0
-    ended_ns: int = 0
-    status: int = 0
-    error: str = ""
-
-    def attempt(self, call_started_ns: int) -> Attempt:
-        return Attempt(
-            deployment=self.deployment,
-            error=self.error,
-            first_byte_us=_us(self.first_byte_ns - self.started_ns) if self.first_byte_ns else 0,
-            start_us=_us(self.started_ns - call_started_ns),
-            status=self.status,
-            total_us=_us(self.ended_ns - self.started_ns) if self.ended_ns else 0,
-        )
-
-
-def _us(span_ns: int) -> int:
-    return span_ns // 1000
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):

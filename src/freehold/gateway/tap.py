@@ -9,25 +9,10 @@ import msgspec
 
 from freehold.core.catalog import Dialect
 from freehold.dialects.usage import merge_usage
+from freehold.gateway.shapes import Choices, Inner, Outer
 
-
-class _Inner(msgspec.Struct):
-    usage: msgspec.Raw = msgspec.Raw()
-    model: str | None = None
-    id: str | None = None
-    error: msgspec.Raw = msgspec.Raw()
-
-
-class _Outer(_Inner):
-    message: msgspec.Raw = msgspec.Raw()
-    """Messages streams: `message_start.message`. Error events have a text here."""
-    response: _Inner | None = None
-    """Responses streams: `response.completed.response`."""
-    type: str | None = None
-
-
-_decode = msgspec.json.Decoder(_Outer).decode
-_decode_inner = msgspec.json.Decoder(_Inner).decode
+_decode = msgspec.json.Decoder(Outer).decode
+_decode_inner = msgspec.json.Decoder(Inner).decode
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NOTHING = (b"", b"null")
 """Raw fields that are absent or null."""
@@ -76,7 +61,7 @@ class Tap:
         except _UNREADABLE:  # then it tells nothing; whether it passes is not our question
             return
 
-    def _take(self, outer: _Outer, data: bytes) -> None:
+    def _take(self, outer: Outer, data: bytes) -> None:
         self.began = True
         if outer.type in _LAST:
             self.terminal = True
@@ -84,7 +69,7 @@ class Tap:
             self.error = data[:500].decode("utf-8", "replace")
         message = bytes(outer.message)
         inner = _decode_inner(message) if message.startswith(b"{") else None
-        parts: tuple[_Inner | None, ...] = (outer, inner, outer.response)
+        parts: tuple[Inner | None, ...] = (outer, inner, outer.response)
         for part in parts:
             if part is None:
                 continue
@@ -101,15 +86,10 @@ class Tap:
                 self.usage_raw = merge_usage(self.usage_raw, raw) if merging else raw
 
 
-class _Choices(msgspec.Struct):
-    choices: list[msgspec.Raw] = []
-    usage: msgspec.Raw = msgspec.Raw()
-
-
 def is_usage_only(data: bytes) -> bool:
     """Whether a chat event is the usage chunk that ends a stream: no choices, only usage."""
     try:
-        found = msgspec.json.decode(data, type=_Choices)
+        found = msgspec.json.decode(data, type=Choices)
     except _UNREADABLE:
         return False
     return not found.choices and bytes(found.usage) not in (b"", b"null")

@@ -1,0 +1,50 @@
+"""The few fields that are read of requests and answers, as types for the decoder. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Peek(msgspec.Struct):
+    """What is read of a request. Absent fields keep their defaults."""
+
+    model: str | None = None
+    stream: object = None
+    stream_options: msgspec.Raw = msgspec.Raw()
+    """Its JSON; empty when absent."""
+
+    @property
+    def streamed(self) -> bool:
+        return self.stream is True
+
+
+class StreamOptions(msgspec.Struct):
+    """`stream_options` of a chat request."""
+
+    include_usage: object = None
+
+
+class Inner(msgspec.Struct):
+    """What may stand in an answer, at its top or one level down."""
+
+    usage: msgspec.Raw = msgspec.Raw()
+    model: str | None = None
+    id: str | None = None
+    error: msgspec.Raw = msgspec.Raw()
+
+
+class Outer(Inner):
+    """An answer, or the data of one stream event."""
+
+    message: msgspec.Raw = msgspec.Raw()
+    """Messages streams: `message_start.message`. Error events have a text here."""
+    response: Inner | None = None
+    """Responses streams: `response.completed.response`."""
+    type: str | None = None
+
+
+class Choices(msgspec.Struct):
+    """A chat chunk, as far as telling the usage chunk goes."""
+
+    choices: list[msgspec.Raw] = []
+    usage: msgspec.Raw = msgspec.Raw()
