@@ -128,9 +128,9 @@ class PublishingWork:
             time.sleep(_BREATH_S)
         return fresh
 
-    def behind(self, entries: int) -> bool:
-        """True when entries wait to be hashed or projected."""
-        return min(self._tree.size, self._projection.position) < entries
+    def backlog(self, entries: int) -> int:
+        """How many entries wait to be hashed or projected."""
+        return entries - min(self._tree.size, self._projection.position)
 
     def published(self) -> Published:
         """How far we are."""
@@ -217,7 +217,8 @@ class Publisher:
                 entries = self._journal.entries
                 work.step(entries)
                 self.state = work.published()
-                if not work.behind(self._journal.entries):
+                # Few entries are left to gather: a step for each handful would cost more than their calls.
+                if work.backlog(self._journal.entries) < self._pace.batch_entries:
                     self._stop.wait(self._pace.poll_s)
             deadline = self._clock.monotonic_s() + self._pace.close_s
             while not work.step(self._journal.entries, final=True) and self._clock.monotonic_s() < deadline:
