@@ -6,8 +6,8 @@ import pytest
 
 from freehold.core.errors import CallError
 from freehold.gateway.record import Caller, caller_of, estimated_usage, outcome_of, text_header
-from freehold.gateway.tries import Try
 from freehold.gateway.refusals import recorded_words, status_for
+from freehold.gateway.tries import Try
 from freehold.receipts.entries import Attempt
 
 
