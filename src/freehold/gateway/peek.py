@@ -19,6 +19,8 @@ _TOKEN = re.compile(_STRING + rb"|[{}\[\],:]", re.DOTALL)
 _FIRST = re.compile(rb'\s*+\{\s*+"model"\s*+:\s*+(' + _STRING + rb")", re.DOTALL)
 _STRING_VALUE = re.compile(rb"\s*+:\s*+(" + _STRING + rb")", re.DOTALL)
 _MODEL = b'"model"'
+_ESCAPE = b"\\u00"
+_SHORT_BYTES = 8192
 _OPENING, _CLOSING = b"{[", b"}]"
 _QUOTE, _COLON, _COMMA, _BACKSLASH = b'":,\\'
 
@@ -62,11 +64,17 @@ def _plain_span(body: bytes, value: bytes) -> tuple[int, int] | None:
     if match is None:
         at = body.find(_MODEL)
         match = _STRING_VALUE.match(body, at + len(_MODEL)) if at > 0 else None
-        if match is None or not _is_outermost(body, at):
+        if match is None or not (_must_be_it(body) or _is_outermost(body, at)):
             return None
     if match[1] != value or body.find(_MODEL, match.end()) >= 0:
         return None
     return match.span(1)
+
+
+def _must_be_it(body: bytes) -> bool:
+    """Whether a plain `"model"` that stands once can only be the one that `peek` has read: no key hides
+    behind escapes. Only for short bodies: in long ones the walk to the nearer end is the cheaper proof."""
+    return len(body) < _SHORT_BYTES and _ESCAPE not in body
 
 
 def _is_outermost(body: bytes, at: int) -> bool:
