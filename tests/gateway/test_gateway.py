@@ -144,8 +144,11 @@ async def test_draining_waits_for_calls_in_flight_and_no_longer():
         sent.say(b"".join(STREAM))
         sent.flush()
         sent.complete()
-        await draining
+        await turns()
         assert b"[DONE]" in house.written
+        assert not draining.done(), "the last bytes may still be on their way"
+        house.leave()
+        await draining
         await house.gateway.drain(30.0)
 
 

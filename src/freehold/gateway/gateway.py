@@ -95,12 +95,12 @@ class Gateway:
         return ServerConnection(self, self.loop)
 
     async def drain(self, within_s: float) -> None:
-        """Let calls in flight end; returns when none is left or time is up."""
+        """Let calls in flight end, and their last bytes leave; returns when all is quiet or time is up."""
         for connection in list(self._connections):
             connection.drain()
         try:
             async with asyncio.timeout(within_s):
-                while self.active:
+                while self.active or self._connections:
                     self._idle.clear()
                     await self._idle.wait()
         except TimeoutError:
@@ -125,6 +125,8 @@ class Gateway:
 
     def closed(self, connection: ServerConnection) -> None:
         self._connections.discard(connection)
+        if not self._connections:
+            self._idle.set()
 
     def wants_stream(self, request: Request) -> bool:
         if not request.lookup.get(b"content-type", b"").startswith(b"multipart/form-data"):
