@@ -93,7 +93,6 @@ def test_codexs_tools_of_all_kinds_reach_a_chat_provider_as_functions(town, mode
     assert all(len(name) <= 64 for name in names)
 
 
-@pytest.mark.xfail(strict=True, reason="signed thinking does not go back through a translation yet")
 def test_codex_thinks_on_after_a_tool_call(town, model, agents):
     town.claude.script(first_answer("codex"), LATER)
     agents.codex(f"claude/{model}", "-c", 'model_reasoning_effort="high"', "do it")
