@@ -149,6 +149,14 @@ class Relay:
     def _count(self, data: bytes) -> None:
         self.call.count_response(data)
 
+    def _send_rest(self) -> None:
+        """What is left of a stream, its head if nothing was sent yet, and its end."""
+        self.flush()
+        if not self.committed:
+            self.committed = True
+            self._start(None)
+        self._finish()
+
     def _finish(self) -> None:
         """The last of a body without a known length."""
         if self.call.conn.open and self._chunked:
@@ -320,13 +328,6 @@ class EventRelay(Relay):
             settle(self.call, "truncated", reason)
         self._send_rest()
 
-    def _send_rest(self) -> None:
-        self.flush()
-        if not self.committed:
-            self.committed = True
-            self._start(None)
-        self._finish()
-
     def probe(self) -> None:
         if self._chunked:
             self.call.conn.write(replies.chunk(b": \n\n"))
@@ -448,13 +449,6 @@ class TranslatedStream(Relay):
             self._out.append(said)
             settle(self.call, "truncated", reason)
         self._send_rest()
-
-    def _send_rest(self) -> None:
-        self.flush()
-        if not self.committed:
-            self.committed = True
-            self._start(None)
-        self._finish()
 
     def _passed_headers(self) -> list[Header]:
         kind = b"application/x-ndjson" if self._context.client == "ollama" else replies.SSE_TYPE
