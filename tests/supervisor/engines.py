@@ -44,10 +44,10 @@ class StandinEngine:
         self._folder = folder
 
     def launch(self, spec: ServerSpec, port: int) -> Launch:
-        if spec.model.name == "missing":
+        if Path(spec.model).name == "missing":
             raise EngineMissingError("install the stand-in")
         mark = self._folder / f"{spec.name}.mark"
-        argv = (sys.executable, "-I", "-S", "-c", _PROGRAM, spec.model.name, str(port), str(mark))
+        argv = (sys.executable, "-I", "-S", "-c", _PROGRAM, Path(spec.model).name, str(port), str(mark))
         return Launch(argv=argv, env={"PATH": "/usr/bin", "ALLOWED": "yes"}, program="stand-in")
 
 

@@ -65,7 +65,7 @@ def seen() -> Seen:
 @pytest.fixture
 def make(tmp_path: Path, seen: Seen) -> Make:
     def build(*behaviours: str, pick_port: Callable[[], int] = free_port, **settings: float) -> ServerPool:
-        specs = [ServerSpec(name=how, model=Path(how), engine="standin") for how in behaviours]
+        specs = [ServerSpec(name=how, model=how, engine="standin") for how in behaviours]
         policy = RestartPolicy(tries=3, first_delay_s=0.01)
         chosen = PoolSettings(logs=tmp_path / "logs", policy=policy, pick_port=pick_port, **settings)
         return ServerPool(specs, {"standin": StandinEngine(tmp_path)}, chosen, on_change=seen)
@@ -265,4 +265,4 @@ def test_two_servers_of_one_name_or_an_unknown_engine_are_refused(make: Make) ->
         make("ready", "ready")
     pool = make()
     with pytest.raises(ConfigError, match="no engine 'abacus'"):
-        pool.add(ServerSpec(name="x", model=Path("x"), engine="abacus"))
+        pool.add(ServerSpec(name="x", model="x", engine="abacus"))

@@ -55,7 +55,7 @@ class Watched:
 
 
 def tiny() -> ServerSpec:
-    return ServerSpec(name=MODEL_NAME, model=model_path(), slots=2)
+    return ServerSpec(name=MODEL_NAME, model=str(model_path()), slots=2)
 
 
 def chat(view: ServerView) -> str:
@@ -107,7 +107,7 @@ def test_a_cut_model_file_fails_with_the_engines_own_reason(run: Run, tmp_path: 
     cut.write_bytes(model_path().read_bytes()[:1_000_000])
 
     async def story() -> None:
-        watched = Watched(tmp_path, ServerSpec(name="cut", model=cut), tiny())
+        watched = Watched(tmp_path, ServerSpec(name="cut", model=str(cut)), tiny())
         async with watched.pool:
             watched.pool.start_all()
             view = await watched.ready("cut")

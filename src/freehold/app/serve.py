@@ -225,7 +225,7 @@ class House:
         """Where nothing is configured, the built-in model answers: at once when there is nothing else."""
         if self._config.providers or self._config.servers:
             return
-        spec = ServerSpec(name=MODEL_NAME, model=model_path(), context=_TEST_CONTEXT, slots=_TEST_SLOTS)
+        spec = ServerSpec(name=MODEL_NAME, model=str(model_path()), context=_TEST_CONTEXT, slots=_TEST_SLOTS)
         self._specs.append(spec)
         self._pool.add(spec)
         catalog = self._catalog_or_none(found, None)

@@ -55,7 +55,7 @@ class ManagedServer:
         self.view = ServerView(
             name=spec.name,
             engine=spec.engine,
-            model=str(spec.model),
+            model=spec.model,
             model_id=spec.upstream_id,
             state=ServerState.STOPPED,
             since_ms=clock.now_ms(),

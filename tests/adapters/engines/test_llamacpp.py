@@ -12,7 +12,7 @@ from freehold.adapters.engines import llamacpp
 from freehold.adapters.engines.llamacpp import LlamaCpp
 from freehold.core.servers import EngineMissingError, Launch, ServerSpec
 
-SPEC = ServerSpec(name="glm", model=Path("/models/glm.gguf"), context=8192, slots=3)
+SPEC = ServerSpec(name="glm", model="/models/glm.gguf", context=8192, slots=3)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_the_prompt_cache_is_bounded_whatever_the_engines_default() -> None:
 def test_a_tiny_model_is_served_by_one_thread(tmp_path: Path) -> None:
     small = tmp_path / "small.gguf"
     small.write_bytes(b"GGUF")
-    launch = LlamaCpp({}).launch(ServerSpec(name="s", model=small), 1)
+    launch = LlamaCpp({}).launch(ServerSpec(name="s", model=str(small)), 1)
     assert launch.env["LLAMA_ARG_THREADS"] == "1"
 
 

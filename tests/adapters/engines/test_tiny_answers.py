@@ -74,7 +74,7 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     port = free_port()
-    spec = ServerSpec(name=MODEL_NAME, model=model_path(), context=65_536, slots=2)
+    spec = ServerSpec(name=MODEL_NAME, model=str(model_path()), context=65_536, slots=2)
     launch = LlamaCpp(os.environ).launch(spec, port)
     log = tmp_path_factory.mktemp("engine") / "log"
     with log.open("wb") as out:

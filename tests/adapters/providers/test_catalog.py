@@ -43,7 +43,7 @@ def file(name: str, architecture: str = "llama", context: int | None = 40_960) -
 
 def test_configured_models_and_servers_can_be_asked_for_by_their_full_names() -> None:
     config = Config(providers={"openai": OPENAI})
-    catalog = build_catalog(config, NOTHING, [ServerSpec(name="glm", model=Path("g.gguf"))])
+    catalog = build_catalog(config, NOTHING, [ServerSpec(name="glm", model="g.gguf")])
     assert list(catalog.deployments) == ["glm", "openai/gpt-x", "openai/gpt-y"]
     assert catalog.deployments["glm"].server == "glm"
     assert catalog.deployments["openai/gpt-x"].model_id == "gpt-x"
@@ -78,7 +78,7 @@ def test_an_alias_keeps_the_order_of_its_candidates() -> None:
         providers={"openai": OPENAI, "any": ProviderConfig(base_url="https://x.example/v1")},
         models={"fast": ("glm", "any/new-model", "openai/gpt-x")},
     )
-    catalog = build_catalog(config, NOTHING, [ServerSpec(name="glm", model=Path("g.gguf"))])
+    catalog = build_catalog(config, NOTHING, [ServerSpec(name="glm", model="g.gguf")])
     assert catalog.aliases["fast"] == ("glm", "any/new-model", "openai/gpt-x")
     assert catalog.deployments["any/new-model"].provider == "any"
 
@@ -101,7 +101,7 @@ def test_a_candidate_that_is_nowhere_is_an_error_with_the_nearest_spelling(
         models={"fast": ("glm", candidate)},
     )
     with pytest.raises(ConfigError) as caught:
-        build_catalog(config, NOTHING, [ServerSpec(name="glm", model=Path("g.gguf"))])
+        build_catalog(config, NOTHING, [ServerSpec(name="glm", model="g.gguf")])
     assert caught.value.key == "models.fast.1"
     assert caught.value.nearest == nearest
     assert candidate in caught.value.message
@@ -141,7 +141,7 @@ def test_relative_model_paths_start_at_the_configuration_and_home_is_expanded() 
         }
     )
     specs = configured_servers(config, Path("/etc/fh"), {"HOME": "/home/me"})
-    assert [str(spec.model) for spec in specs] == ["/etc/fh/m/a.gguf", "/home/me/b.gguf", "/abs/c.gguf"]
+    assert [spec.model for spec in specs] == ["/etc/fh/m/a.gguf", "/home/me/b.gguf", "/abs/c.gguf"]
     assert (specs[0].context, specs[0].slots) == (8192, 2)
 
 

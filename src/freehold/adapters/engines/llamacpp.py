@@ -8,9 +8,10 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from freehold.core.memory import MemoryNeed, Placement
 from freehold.core.servers import EngineMissingError, Launch, ServerSpec
 
 CACHE_RAM_MIB = 512
@@ -40,7 +41,7 @@ class LlamaCpp:
         """Path of the machine's `llama-server`, if it has one."""
         return shutil.which("llama-server", path=self._env.get("PATH"))
 
-    def launch(self, spec: ServerSpec, port: int) -> Launch:
+    def launch(self, spec: ServerSpec, port: int, placement: Placement | None = None) -> Launch:
         """How to serve `spec` on loopback. Raises `EngineMissingError`."""
         if native := self.program():
             argv = (native, "--host", "127.0.0.1", *_options(spec, port), "--metrics", "--jinja")
@@ -56,11 +57,14 @@ class LlamaCpp:
             )
         return Launch(argv=argv, env=self._environment(spec), health_path="/health", program=program)
 
+    def report(self, spec: ServerSpec, output: Sequence[str]) -> MemoryNeed | None:
+        return None
+
     def _environment(self, spec: ServerSpec) -> dict[str, str]:
         """Tuning goes in as variables: a `llama-server` too old to know one passes over it in silence."""
         kept = {k: v for k, v in self._env.items() if k in _KEPT or k.startswith(_KEPT_PREFIXES)}
         kept["LLAMA_ARG_CACHE_RAM"] = str(CACHE_RAM_MIB)
-        if _is_tiny(spec.model):
+        if _is_tiny(Path(spec.model)):
             kept["LLAMA_ARG_THREADS"] = "1"
         return kept
 
@@ -76,6 +80,6 @@ def _is_tiny(model: Path) -> bool:
 def _options(spec: ServerSpec, port: int) -> tuple[str, ...]:
     """Options that both programs spell alike. The engine shares its context out among the slots."""
     return (
-        *("--model", str(spec.model), "--alias", spec.upstream_id, "--port", str(port)),
+        *("--model", spec.model, "--alias", spec.upstream_id, "--port", str(port)),
         *("--ctx-size", str(spec.context * spec.slots), "--parallel", str(spec.slots)),
     )

@@ -52,7 +52,7 @@ def configured_servers(config: Config, folder: Path, env: Mapping[str, str]) -> 
         ServerSpec(
             name=name,
             engine=section.engine,
-            model=folder / expand_user(section.model, env),
+            model=str(folder / expand_user(section.model, env)),
             context=section.context,
             slots=section.slots,
         )
@@ -74,7 +74,7 @@ def found_servers(files: Iterable[GgufFile], taken: Iterable[str]) -> list[Serve
         name = _free_name(re.sub(r"[\s/]+", "-", file.label), used)
         used.add(name)
         context = min(FOUND_CONTEXT, file.header.context_length or FOUND_CONTEXT)
-        specs.append(ServerSpec(name=name, model=file.path, context=context, slots=FOUND_SLOTS))
+        specs.append(ServerSpec(name=name, model=str(file.path), context=context, slots=FOUND_SLOTS))
     return specs
 
 
