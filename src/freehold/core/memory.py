@@ -68,9 +68,7 @@ class MemoryUse(msgspec.Struct, frozen=True, kw_only=True):
 class MemoryPart(msgspec.Struct, frozen=True, kw_only=True):
     """One line of an account. `device` None is the host, else the n-th device of the need (from 0)."""
 
-    what: Literal[
-        "weights", "kv", "state", "compute", "output", "prompt cache", "context", "projector", "other"
-    ]
+    what: PartName
     bytes: int
     device: int | None = None
     mapped: bool = False
@@ -85,7 +83,12 @@ class MemoryNeed(msgspec.Struct, frozen=True, kw_only=True):
     """How many GPUs this way uses; 0: the host alone."""
     gpu_layers: int | None = None
     """For `-ngl`; None where the engine has no such thing."""
+    split: tuple[float, ...] = ()
+    """Shares of the layers over the devices, as the parts were counted; empty for one device or none."""
+    cpu_moe: int = 0
+    """For `--n-cpu-moe`: experts of the first so many blocks that stay on the host."""
     context: int = 0
+    """Tokens of all slots together."""
     slots: int = 0
     source: Literal["formula", "dry run", "measured", "configured", "unknown"] = "formula"
     note: str = ""
