@@ -55,3 +55,5 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     aliases: Mapping[str, tuple[str, ...]] = {}
     wildcards: tuple[str, ...] = ()
     default_provider: str | None = None
+    max_waits: Mapping[str, float] = {}
+    """By alias: seconds after which a candidate that still could not begin is left for the next one."""
