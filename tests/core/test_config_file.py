@@ -161,7 +161,13 @@ MISTAKES = [
         id="choice",
     ),
     pytest.param("models:\n  a: [x,\n  3]\n", 3, "models.a[1]", "put it in quotes", id="list-element"),
-    pytest.param("models: {a: x}", 1, "models.a", "expected a list of text, found text", id="not-a-list"),
+    pytest.param(
+        "models: {a: x}",
+        1,
+        "models.a",
+        "expected a list of text or keys and values, found text",
+        id="not-a-list",
+    ),
     pytest.param("models: {a: []}", 1, "models.a", "at least one candidate", id="no-candidate"),
     pytest.param("- a\n", 1, None, "expected keys and values, found a list", id="top-is-list"),
     pytest.param("listen: a:1\n\nlisten: b:2\n", 3, "listen", "first in line 1", id="duplicate"),
@@ -222,13 +228,13 @@ def test_a_mistake_is_named_by_line_and_key(
 
 
 def test_all_mistakes_are_found_in_the_order_of_lines(tmp_path: Path) -> None:
-    text = "lisen: x\nservers:\n  a: {slots: none}\nproviders:\n  b: {base_url: 3}\n"
+    text = "lisen: x\nproviders:\n  a: {timeout_s: none}\n  b: {base_url: 3}\n"
     _, problems = read_config(written(tmp_path, text), {})
     assert [(error.line, error.key) for error in problems] == [
         (1, "lisen"),
-        (3, "servers.a"),
-        (3, "servers.a.slots"),
-        (5, "providers.b.base_url"),
+        (3, "providers.a"),
+        (3, "providers.a.timeout_s"),
+        (4, "providers.b.base_url"),
     ]
 
 

@@ -51,6 +51,8 @@ def obeys(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
                 ok = all(obeys(item, rule, root) for item in value)
             case "minimum":
                 ok = value >= rule
+            case "maximum":
+                ok = value <= rule
             case "exclusiveMinimum":
                 ok = value > rule
             case "minLength":
@@ -98,6 +100,23 @@ def test_every_key_is_described() -> None:
         ("servers: {a: {model: x, context: 0}}", False),
         ("servers: {a: {model: ''}}", False),
         ("servers: {a: {context: 1}}", False),
+        ("servers: {a: {adopt: 'http://127.0.0.1:8080'}}", True),
+        ("servers: {a: {command: [x, '{port}'], memory: {vram: 4GiB, ram: 100}}}", True),
+        ("servers: {a: {model: x, memory: {vram: four}}}", False),
+        ("servers: {a: {model: x, memory: {swap: 1}}}", False),
+        ("servers: {a: {model: x, idle_stop: 15m, min_stay: 2.5, max_wait: '${CTX}'}}", True),
+        ("servers: {a: {model: x, idle_stop: 15 minutes}}", False),
+        ("servers: {a: {model: x, min_stay: -1}}", False),
+        ("servers: {a: {model: x, gpus: none}}", True),
+        ("servers: {a: {model: x, gpus: [0, 1]}}", True),
+        ("servers: {a: {model: x, gpus: some}}", False),
+        ("servers: {a: {model: x, gpus: [-1]}}", False),
+        ("servers: {a: {model: x, priority: 101}}", False),
+        ("servers: {a: {model: x, engine: vllm, gpu_memory: 1.1}}", False),
+        ("memory: {vram_reserve: 1GiB}", True),
+        ("engines: {llama.cpp: /opt/llama-server}", True),
+        ("models: {a: {candidates: [x], max_wait: 20s}}", True),
+        ("models: {a: {max_wait: 20s}}", False),
         ("providers: {a: {base_url: http://x, models: '*', dialect: openai}}", True),
         ("providers: {a: {base_url: http://x, models: all}}", False),
         ("providers: {a: {base_url: http://x, timeout_s: 0}}", False),

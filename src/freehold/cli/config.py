@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from freehold.cli.exits import Exit
 from freehold.cli.options import ConfigOption, JsonOption
 from freehold.cli.output import print_json, say
-from freehold.core.config import Config
+from freehold.core.config import Config, ServerConfig, candidates_of
 from freehold.core.config_file import LoadedConfig, find_config, load_config, read_config
 from freehold.core.config_schema import config_schema
 from freehold.core.errors import ConfigError
@@ -76,23 +76,39 @@ def without_secrets(config: Config) -> dict[str, Any]:
         )
         for name, provider in config.providers.items()
     }
-    shown = replace(config, auth=replace(config.auth, keys=keys), providers=providers)
+    servers = {
+        name: replace(server, env=tuple(_without_value(entry) for entry in server.env))
+        for name, server in config.servers.items()
+    }
+    shown = replace(config, auth=replace(config.auth, keys=keys), providers=providers, servers=servers)
     return msgspec.to_builtins(msgspec.json.decode(msgspec.json.encode(shown)))
+
+
+def _without_value(entry: str) -> str:
+    name, given, _ = entry.partition("=")
+    return f"{name}=(hidden)" if given else name
 
 
 def _notes(config: Config) -> list[str]:
     """What is allowed, but will not work as it stands."""
     missing = [
-        f"servers.{name}.model: there is no file {server.model}"
+        f"servers.{name}.{key}: there is no file {path}"
         for name, server in config.servers.items()
-        if not Path(server.model).is_file()
+        for key, path in _files(server)
+        if not Path(path).is_file()
     ]
     return missing + [
         f"models.{alias}: {candidate} is not in this file, so it must be found on this machine at the start"
         for alias, candidates in config.models.items()
-        for candidate in candidates
+        for candidate in candidates_of(candidates)
         if not _is_offered(config, candidate)
     ]
+
+
+def _files(server: ServerConfig) -> list[tuple[str, str]]:
+    """The files that a server needs, by their keys."""
+    given = {"model": server.model, "draft": server.draft, "projector": server.projector}
+    return [(key, path) for key, path in given.items() if path and server.kind == "llama.cpp"]
 
 
 def _is_offered(config: Config, candidate: str) -> bool:

@@ -10,7 +10,21 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, field
+
+from freehold.core.config_servers import Duration, EngineName, ServerConfig, Size
+
+__all__ = [
+    "Alias",
+    "AliasConfig",
+    "AuthConfig",
+    "Config",
+    "MemoryConfig",
+    "ProviderConfig",
+    "ReceiptsConfig",
+    "ServerConfig",
+    "candidates_of",
+]
 
 
 class AuthConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,22 +82,38 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ] = {}
 
 
-class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A model server that Freehold starts, checks and stops."""
+class AliasConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A name of your own that says more than its candidates. A plain list of candidates is the same."""
 
-    model: Annotated[
-        str,
+    candidates: Annotated[
+        tuple[str, ...],
         Meta(
-            min_length=1,
-            description="Path of the GGUF file; relative to the configuration file, `~` is allowed.",
-            examples=["~/models/qwen3-8b-q4_k_m.gguf"],
+            description="Tried in order until one answers: a server's name or `PROVIDER/model-id`.",
+            examples=[["qwen", "openai/gpt-5-mini"]],
         ),
     ]
-    engine: Annotated[Literal["llama.cpp"], Meta(description="The program that serves the model.")] = (
-        "llama.cpp"
+    max_wait_s: Annotated[
+        Duration | None,
+        Meta(
+            description="When a server is expected to need longer than this before it can begin, the next "
+            "candidate is asked.",
+            examples=["20s"],
+        ),
+    ] = field(name="max_wait", default=None)
+
+
+Alias = tuple[str, ...] | AliasConfig
+
+
+class MemoryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Memory that is never given to model servers."""
+
+    vram_reserve_bytes: Annotated[Size, Meta(description="Kept free on each GPU.")] = field(
+        name="vram_reserve", default=512 * 1024**2
     )
-    context: Annotated[int, Meta(ge=1, description="Context window of each slot, in tokens.")] = 4096
-    slots: Annotated[int, Meta(ge=1, description="How many requests are served at the same time.")] = 4
+    ram_reserve_bytes: Annotated[Size, Meta(description="Kept free of host memory.")] = field(
+        name="ram_reserve", default=1024**3
+    )
 
 
 class ReceiptsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -124,11 +154,29 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         dict[str, ServerConfig],
         Meta(description="Model servers that Freehold runs, by name. Ask for one by its name."),
     ] = {}
-    models: Annotated[
-        dict[str, tuple[str, ...]],
+    memory: Annotated[MemoryConfig, Meta(description="Memory that is never given to model servers.")] = (
+        MemoryConfig()
+    )
+    engines: Annotated[
+        dict[EngineName, str],
         Meta(
-            description="Names of your own: each is a list of candidates, tried in order until one answers. "
-            "A candidate is a server's name or `PROVIDER/model-id`."
+            description="Where an engine's program is, when it is not on the PATH: a path, relative to the "
+            "configuration file, `~` is allowed.",
+            examples=[{"llama.cpp": "~/llama.cpp/build/bin/llama-server"}],
+        ),
+    ] = {}
+    keep_servers: Annotated[
+        bool,
+        Meta(
+            description="Model servers live on when Freehold is stopped, and are found again by the next "
+            "start. They do in any case when Freehold is killed."
+        ),
+    ] = False
+    models: Annotated[
+        dict[str, Alias],
+        Meta(
+            description="Names of your own: each is a list of candidates, tried in order until one answers, "
+            "or keys and values. A candidate is a server's name or `PROVIDER/model-id`."
         ),
     ] = {}
     receipts: Annotated[ReceiptsConfig, Meta(description="What is kept beside the receipts.")] = (
@@ -138,4 +186,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         bool,
         Meta(description="Look for model servers, API keys and GGUF files on this machine when starting."),
     ] = True
-    """Look for model servers, API keys and GGUF files on this machine when starting."""
+
+
+def candidates_of(alias: Alias) -> tuple[str, ...]:
+    """The candidates of an alias, however it is written."""
+    return alias.candidates if isinstance(alias, AliasConfig) else alias

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from freehold.core.config import AuthConfig, Config, ProviderConfig
+from freehold.core.config import AuthConfig, Config, ProviderConfig, candidates_of
+from freehold.core.config_server_checks import Problem, server_problems
 from freehold.core.errors import ConfigError
 from freehold.core.keys import normal_hash
 from freehold.core.listen import is_loopback, parse_listen
 
 _NAME = re.compile(r"[^\s/\x00-\x1f\x7f]+")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
-
-class Problem(NamedTuple):
-    """A rule that is broken, and by which key (its path from the top)."""
-
-    path: tuple[str | int, ...]
-    message: str
 
 
 def problems_in(config: Config) -> Iterator[Problem]:
@@ -36,12 +29,16 @@ def problems_in(config: Config) -> Iterator[Problem]:
         yield from _name(("servers", name))
         if name in config.providers:
             yield Problem(("servers", name), "a provider has the same name; rename one of them")
-    for alias, candidates in config.models.items():
-        yield from _name(("models", alias))
-        if alias in config.servers:
-            yield Problem(("models", alias), "a server has the same name; rename one of them")
-        if not candidates:
-            yield Problem(("models", alias), "needs at least one candidate: a server or PROVIDER/model-id")
+    yield from server_problems(config.servers)
+    for name, path in config.engines.items():
+        if not path:
+            yield Problem(("engines", name), "is empty; it must name a program")
+    for name, alias in config.models.items():
+        yield from _name(("models", name))
+        if name in config.servers:
+            yield Problem(("models", name), "a server has the same name; rename one of them")
+        if not candidates_of(alias):
+            yield Problem(("models", name), "needs at least one candidate: a server or PROVIDER/model-id")
 
 
 def require_usable(config: Config) -> None:

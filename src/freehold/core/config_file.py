@@ -1,7 +1,7 @@
 """Finds `freehold.yaml`, reads it, and turns it into `Config`; errors name file, line and key.
 
 The only module of `core` that reads files. YAML and positions are in `config_source`, variables in
-`config_vars`, types in `config_build`, rules over values in `config_checks`.
+`config_vars`, types in `config_build`, rules over values in `config_checks`, paths in `config_paths`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-from msgspec.structs import replace
 
 from freehold.core.config import Config
+from freehold.core.config_paths import with_full_paths
 from freehold.core.config_vars import parse_env_file
 from freehold.core.errors import ConfigError
 from freehold.core.home import expand_user, user_dir
@@ -76,7 +76,7 @@ def read_config(file: Path, env: Mapping[str, str]) -> tuple[Config | None, list
     except ConfigError as error:
         return None, [error]
     config, problems = build_config(document, str(file))
-    return (_with_full_paths(config, file.parent, env), []) if config else (None, problems)
+    return (with_full_paths(config, file.parent, env, Path.exists), []) if config else (None, problems)
 
 
 def _must_exist(path: Path, said_by: str) -> Path:
@@ -104,18 +104,3 @@ def _text(file: Path) -> str:
 
 def _env_file(file: Path) -> dict[str, str]:
     return parse_env_file(_text(file), str(file)) if file.is_file() else {}
-
-
-def _with_full_paths(config: Config, folder: Path, env: Mapping[str, str]) -> Config:
-    def full(path: str) -> str:
-        return str(folder / expand_user(path, env))
-
-    servers = {name: replace(server, model=full(server.model)) for name, server in config.servers.items()}
-    providers = {
-        name: replace(provider, base_url=provider.base_url.rstrip("/"))
-        for name, provider in config.providers.items()
-    }
-    receipts = config.receipts
-    if receipts.dir is not None:
-        receipts = replace(receipts, dir=full(receipts.dir))
-    return replace(config, servers=servers, providers=providers, receipts=receipts)

@@ -5,6 +5,7 @@ Editors use it to complete and check the file: `# yaml-language-server: $schema=
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import msgspec
@@ -12,6 +13,11 @@ import msgspec
 from freehold.core.config import Config
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_TEXTS = {
+    "duration": ("seconds", "text like `15m`", r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$"),
+    "size": ("bytes", "text like `4GiB`", r"^\s*\d+(\.\d+)?\s*([KMGTkmgt][Ii]?[Bb]?|[Bb])?\s*$"),
+}
+"""How numbers with a unit are called, and their grammar: that of `core.quantities`."""
 _VARIABLE = {"type": "string", "pattern": r"\$\{", "description": "A variable: `${NAME}`."}
 
 
@@ -22,6 +28,7 @@ def config_schema() -> dict[str, Any]:
     for section in sections.values():
         properties: dict[str, Any] = section["properties"]
         section["properties"] = {name: _or_variable(part) for name, part in properties.items()}
+    sections["ServerConfig"]["anyOf"] = [{"required": [key]} for key in ("model", "command", "adopt")]
     # Through JSON, because msgspec leaves defaults as tuples.
     return msgspec.json.decode(msgspec.json.encode({"$schema": DIALECT, "title": "freehold.yaml", **schema}))
 
@@ -33,5 +40,16 @@ def _or_variable(part: dict[str, Any]) -> dict[str, Any]:
     arms = cast(list[dict[str, Any]], inner.get("anyOf", [inner]))
     plain = {"number", "integer", "boolean"}
     if any("enum" in arm or arm.get("type") in plain for arm in arms):
-        return {**outer, "anyOf": [*arms, _VARIABLE]}
+        return {**outer, "anyOf": [*(each for arm in arms for each in _written(arm)), _VARIABLE]}
     return part
+
+
+def _written(arm: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A size or a duration may be written as a number or as text."""
+    kind = arm.get("x-reads")
+    if kind is None:
+        yield arm
+        return
+    number, text, pattern = _TEXTS[kind]
+    yield {"title": number, **{key: value for key, value in arm.items() if key != "x-reads"}}
+    yield {"title": text, "type": "string", "pattern": pattern}

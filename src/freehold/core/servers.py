@@ -200,9 +200,12 @@ class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
     model_id: str = ""
     """Id the server shall answer to; empty: its name."""
     context: int = 4096
+    """Tokens of each slot; 0: the engine's own choice, unknown to us."""
     slots: int = 4
     command: tuple[str, ...] = ()
     """For engine `command`: `{port}`, `{model}`, `{name}` are filled in."""
+    folder: str = ""
+    """For engine `command`: where it is run, the configuration's folder; empty: anywhere."""
     health_path: str = ""
     """Empty: the engine's own."""
     adopt: str = ""
@@ -271,6 +274,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     probe_path: str = ""
     """POST here with `probe_body` makes the server generate one token; empty: it cannot be asked to."""
     probe_body: bytes = b""
+    cwd: str = ""
+    """Working directory; empty: it does not matter."""
 
 
 class EngineMissingError(FreeholdError):

@@ -1,4 +1,5 @@
-"""From configuration and discovery to one catalog, and to the servers that it needs. Pure.
+"""From configuration and discovery to one catalog, and to the servers that it needs. Pure, but for asking
+whether a path exists.
 
 What a person wrote goes first: nothing found may take a configured name or change what it means.
 """
@@ -17,14 +18,19 @@ from freehold.adapters.providers import known
 from freehold.adapters.providers.discover import Discovery, FoundProvider
 from freehold.adapters.providers.gguf_files import GgufFile
 from freehold.core.catalog import Catalog, Deployment, Provider
-from freehold.core.config import Config, ProviderConfig
+from freehold.core.config import AliasConfig, Config, ProviderConfig, ServerConfig, candidates_of
+from freehold.core.config_paths import with_full_paths
 from freehold.core.errors import ConfigError
-from freehold.core.home import expand_user
-from freehold.core.servers import ServerSpec
+from freehold.core.memory import Reserve
+from freehold.core.servers import RestartRules, ServerSpec
 
 FOUND_CONTEXT = 16_384
 """Tokens given to each slot of a model that was only found: enough to talk, modest in memory."""
 FOUND_SLOTS = 2
+USUAL_CONTEXT = 4096
+"""Tokens for each slot of a llama.cpp server that says nothing; other engines choose themselves."""
+USUAL_SLOTS = {"vllm": 32, "sglang": 32}
+"""Calls at the same time where nothing is said; 4 for all others."""
 
 
 def configured_providers(config: Config) -> list[Provider]:
@@ -48,16 +54,68 @@ def _provider(name: str, section: ProviderConfig) -> Provider:
 
 def configured_servers(config: Config, folder: Path, env: Mapping[str, str]) -> list[ServerSpec]:
     """The servers of the configuration; relative model paths start at `folder`, the configuration's."""
-    return [
-        ServerSpec(
-            name=name,
-            engine=section.engine,
-            model=str(folder / expand_user(section.model, env)),
-            context=section.context,
-            slots=section.slots,
-        )
-        for name, section in config.servers.items()
-    ]
+    full = with_full_paths(config, folder, env, Path.exists)
+    return [_spec(name, section, folder) for name, section in full.servers.items()]
+
+
+def _spec(name: str, section: ServerConfig, folder: Path) -> ServerSpec:
+    kind, restart, memory = section.kind, section.restart, section.memory
+    return ServerSpec(
+        name=name,
+        engine=kind,
+        model=section.model or "",
+        model_id=_model_id(section),
+        context=section.context or (USUAL_CONTEXT if kind == "llama.cpp" else 0),
+        slots=section.slots or USUAL_SLOTS.get(kind, 4),
+        command=section.command,
+        folder=str(folder) if kind == "command" else "",
+        health_path=section.health or "",
+        adopt=(section.adopt or "").rstrip("/"),
+        args=section.args,
+        env=section.env,
+        gpus={"auto": None, "none": ()}[section.gpus] if isinstance(section.gpus, str) else section.gpus,
+        gpu_layers=section.gpu_layers,
+        kv_type=section.kv,
+        draft=section.draft or "",
+        projector=section.projector or "",
+        gpu_memory=section.gpu_memory,
+        vram_bytes=memory.vram_bytes,
+        ram_bytes=memory.ram_bytes,
+        ram_limit_bytes=memory.limit_bytes,
+        cache_ram_bytes=section.cache_ram_bytes,
+        start=section.start,
+        keep_warm=section.keep_warm,
+        pin=section.pin,
+        priority=section.priority,
+        idle_stop_s=section.idle_stop_s,
+        min_stay_s=section.min_stay_s,
+        after=section.after,
+        restart=RestartRules(
+            tries=restart.tries,
+            interval_s=restart.interval_s,
+            first_delay_s=restart.delay_s,
+            longest_delay_s=restart.longest_delay_s,
+        ),
+        load_timeout_s=section.load_timeout_s,
+        drain_timeout_s=section.drain_timeout_s,
+        stop_timeout_s=section.stop_timeout_s,
+        stop_signal=section.stop_signal,
+        stall_timeout_s=section.stall_timeout_s,
+        max_queue=section.max_queue,
+        max_wait_s=section.max_wait_s,
+    )
+
+
+def _model_id(section: ServerConfig) -> str:
+    """What the server itself calls its model: engines that can be told are told the server's name."""
+    told = section.model if section.kind in ("ollama", "command", "adopt") else None
+    return "" if told is None or told.startswith("/") else told
+
+
+def memory_reserve(config: Config) -> Reserve:
+    """What is never given to model servers."""
+    memory = config.memory
+    return Reserve(vram_bytes=memory.vram_reserve_bytes, ram_bytes=memory.ram_reserve_bytes)
 
 
 def found_servers(files: Iterable[GgufFile], taken: Iterable[str]) -> list[ServerSpec]:
@@ -142,6 +200,11 @@ def build_catalog(config: Config, found: Discovery, servers: Sequence[ServerSpec
         providers=providers,
         deployments=deployments,
         aliases=aliases,
+        max_waits={
+            name: alias.max_wait_s
+            for name, alias in config.models.items()
+            if isinstance(alias, AliasConfig) and alias.max_wait_s is not None
+        },
         wildcards=wildcards,
         default_provider=_default(config, extra),
     )
@@ -175,7 +238,8 @@ def _offered(provider: str, model_id: str) -> Deployment:
 def _candidates(
     alias: str, config: Config, deployments: Mapping[str, Deployment], wildcards: Sequence[str]
 ) -> tuple[str, ...]:
-    for position, candidate in enumerate(config.models[alias]):
+    candidates = candidates_of(config.models[alias])
+    for position, candidate in enumerate(candidates):
         provider, slash, model_id = candidate.partition("/")
         open_ended = bool(slash and model_id) and provider in wildcards
         if candidate not in deployments and not open_ended:
@@ -184,7 +248,7 @@ def _candidates(
                 key=f"models.{alias}.{position}",
                 nearest=_nearest(candidate, deployments, wildcards),
             )
-    return config.models[alias]
+    return candidates
 
 
 def _nearest(candidate: str, deployments: Mapping[str, Deployment], wildcards: Sequence[str]) -> str | None:
