@@ -53,9 +53,9 @@ native: $(RUN) $(NATIVE) ## compile the hot modules, where there is a C compiler
 lock: ## pin new versions after a change of the dependencies (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
-	  --extra engine --group build pyproject.toml -o requirements/run.lock
+	  --extra engine --extra top --group build pyproject.toml -o requirements/run.lock
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
-	  --extra engine --group build --group dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock
+	  --extra engine --extra top --group build --group dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock
 
 clean: ## remove the environment and caches
 	rm -rf .venv .ruff_cache .hypothesis .import_linter_cache

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from freehold.cli.exits import NotRunning
-from freehold.core.errors import FreeholdError
+from freehold.core.errors import ConfigError, FreeholdError
 from freehold.core.progress import RUN_FILE, Running
 
 T = TypeVar("T")
@@ -20,6 +20,7 @@ _TIMEOUT_S = 10.0
 
 class _Refusal(msgspec.Struct):
     message: str = ""
+    code: str = ""
 
 
 class _ErrorBody(msgspec.Struct):
@@ -30,6 +31,7 @@ class ControlClient:
     """Asks one running Freehold. `key` is an API key, when it wants one."""
 
     def __init__(self, url: str, key: str | None = None) -> None:
+        self.key = key
         parts = urlsplit(url if "://" in url else f"http://{url}")
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise FreeholdError(f"{url!r} is not an address; expected one like http://127.0.0.1:8400")
@@ -37,42 +39,52 @@ class ControlClient:
         self._connect = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         self._host = parts.hostname
         self._port = parts.port
-        self._url = f"{parts.scheme}://{parts.netloc}"
+        self.url = f"{parts.scheme}://{parts.netloc}"
         self._headers = {"accept": "application/json"}
         if key:
             self._headers["authorization"] = f"Bearer {key}"
 
     def get(self, path: str, answer: type[T]) -> T:
         """The JSON at `path` as `answer`. Raises NotRunning, or FreeholdError with the server's own words."""
-        connection = self._connect(self._host, self._port, timeout=_TIMEOUT_S)
+        return self._ask("GET", path, answer, _TIMEOUT_S)
+
+    def post(self, path: str, answer: type[T], timeout_s: float = _TIMEOUT_S) -> T:
+        """Order something, and wait for its JSON answer. Raises as `get`."""
+        return self._ask("POST", path, answer, timeout_s)
+
+    def _ask(self, method: str, path: str, answer: type[T], timeout_s: float) -> T:
+        connection = self._connect(self._host, self._port, timeout=timeout_s)
         try:
-            connection.request("GET", path, headers=self._headers)
+            connection.request(method, path, headers=self._headers)
             response = connection.getresponse()
             body = response.read()
         except (OSError, http.client.HTTPException) as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise NotRunning(
-                f"no Freehold answers at {self._url} ({why}); start it with `freehold up`"
+                f"no Freehold answers at {self.url} ({why}); start it with `freehold up`"
             ) from error
         finally:
             connection.close()
         if response.status != 200:
-            raise FreeholdError(self._refusal(response.status, body))
+            raise self._refusal(response.status, body)
         try:
             return msgspec.json.decode(body, type=answer)
         except msgspec.MsgspecError as error:
             raise NotRunning(
-                f"what answers at {self._url} is not this version of Freehold ({error})"
+                f"what answers at {self.url} is not this version of Freehold ({error})"
             ) from error
 
-    def _refusal(self, status: int, body: bytes) -> str:
+    def _refusal(self, status: int, body: bytes) -> FreeholdError:
+        """What was refused, as the error that says so with its own exit status."""
         if status == 401:
-            return f"{self._url} wants an API key: set FREEHOLD_KEY"
+            return FreeholdError(f"{self.url} wants an API key: set FREEHOLD_KEY")
         try:
-            said = msgspec.json.decode(body, type=_ErrorBody).error.message
+            refused = msgspec.json.decode(body, type=_ErrorBody).error
         except msgspec.MsgspecError:
-            said = "it may not be Freehold"
-        return f"{self._url} answered {status}: {said}"
+            return FreeholdError(f"{self.url} answered {status}: it may not be Freehold")
+        if refused.code == "bad_configuration":
+            return ConfigError(refused.message)
+        return FreeholdError(refused.message)
 
 
 def find_running(home: Path, url: str | None) -> ControlClient:

@@ -7,11 +7,11 @@ from typing import Any, cast
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
 from freehold import __version__
-from freehold.core.errors import FreeholdError
+from freehold.core.errors import ConfigError, FreeholdError
 from freehold.web.answers import Json, error_answer
 from freehold.web.control import Control
 from freehold.web.pages import HEADERS, docs_page, landing_page
@@ -53,6 +53,13 @@ def _add_pages(app: FastAPI, control: Control, document: dict[str, Any]) -> None
         names = [model.name for model in control.models()]
         return HTMLResponse(landing_page(control.status().url, names), headers=HEADERS)
 
+    async def metrics() -> Response:
+        from freehold.web.metrics import CONTENT_TYPE, exposition  # noqa: PLC0415 - only those who scrape pay
+
+        await control.refresh()
+        return Response(exposition(control.metrics()), headers={"content-type": CONTENT_TYPE})
+
+    app.add_api_route("/metrics", metrics, include_in_schema=False)
     app.add_api_route("/api/openapi.json", openapi, include_in_schema=False)
     app.add_api_route("/api/docs", docs, include_in_schema=False)
     app.add_api_route("/", landing, include_in_schema=False)
@@ -63,6 +70,9 @@ def _add_errors(app: FastAPI) -> None:
         known = cast(HTTPException, error)
         code = _CODES.get(known.status_code, "invalid_request")
         return error_answer(known.status_code, code, str(known.detail))
+
+    async def misconfigured(_: Request, error: Exception) -> Json:
+        return error_answer(409, "bad_configuration", str(error))
 
     async def invalid(_: Request, error: Exception) -> Json:
         problems = cast(RequestValidationError, error).errors()
@@ -79,5 +89,6 @@ def _add_errors(app: FastAPI) -> None:
 
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(ConfigError, misconfigured)
     app.add_exception_handler(FreeholdError, refused)
     app.add_exception_handler(Exception, broken)

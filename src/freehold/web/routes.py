@@ -13,15 +13,16 @@ from freehold.receipts.entries import Outcome
 from freehold.receipts.query import Filter, Grouping
 from freehold.web.answers import ErrorAnswer, Json, described, schemas
 from freehold.web.control import (
+    CallView,
     Control,
     CostReport,
     HealthView,
     ModelView,
     ReceiptPage,
     ReceiptView,
-    ServerView,
     StatusView,
 )
+from freehold.web.server_routes import server_routes
 
 ReceiptId = Annotated[str, Path(description="The receipt's id, or how it begins.", max_length=200)]
 
@@ -64,16 +65,9 @@ class _Api:
         """The names that a client may ask for, and where each runs."""
         return Json(self._control.models())
 
-    async def servers(self) -> Json:
-        """The model servers that Freehold runs."""
-        return Json(self._control.servers())
-
-    async def server(self, name: str) -> Json:
-        """One model server."""
-        for server in self._control.servers():
-            if server.name == name:
-                return Json(server)
-        raise HTTPException(404, f"there is no server {name!r}")
+    async def calls(self) -> Json:
+        """Calls under way, oldest first."""
+        return Json(self._control.calls())
 
     def receipts(self, wanted: Annotated[ReceiptQuery, Query()]) -> Json:
         """The newest receipts that match, newest first."""
@@ -115,6 +109,7 @@ class _Route(NamedTuple):
     answer: Callable[..., Any]
     shape: Any
     words: str
+    method: str = "GET"
 
 
 def control_routes(control: Control) -> tuple[APIRouter, dict[str, Any]]:
@@ -124,8 +119,8 @@ def control_routes(control: Control) -> tuple[APIRouter, dict[str, Any]]:
         _Route("/status", api.status, StatusView, "Status"),
         _Route("/health", api.health, HealthView, "Health, with reasons"),
         _Route("/models", api.models, list[ModelView], "Models"),
-        _Route("/servers", api.servers, list[ServerView], "Model servers"),
-        _Route("/servers/{name}", api.server, ServerView, "One model server"),
+        _Route("/calls", api.calls, list[CallView], "Calls under way"),
+        *(_Route(*route) for route in server_routes(control)),
         _Route("/receipts", api.receipts, ReceiptPage, "Receipts"),
         _Route("/receipts/{receipt_id}", api.receipt, ReceiptView, "One receipt"),
         _Route("/costs", api.costs, CostReport, "Costs"),
@@ -137,7 +132,7 @@ def control_routes(control: Control) -> tuple[APIRouter, dict[str, Any]]:
         router.add_api_route(
             route.path,
             route.answer,
-            methods=["GET"],
+            methods=[route.method],
             summary=route.words,
             responses={200: described(schema, route.words), "default": default},
         )

@@ -1,0 +1,120 @@
+"""Counters and speeds from the projection, brought up to date when somebody asks: no call pays for them.
+
+Figures begin at zero with each `MeterReader`. Money is integer nano-USD, durations microseconds.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from freehold.receipts.statements import statements
+
+TOKEN_BUCKETS = (
+    "fresh_in",
+    "cache_read",
+    "cache_write_5m",
+    "cache_write_1h",
+    "audio_in",
+    "image_in",
+    "visible_out",
+    "reasoning",
+    "audio_out",
+    "image_out",
+)
+PACE_WINDOW_MS = 60_000
+_FIRST_BYTES = 256
+_LOOKBACK = 200_000
+"""Entries looked at for what happened lately: more than a minute of calls."""
+
+
+@dataclass
+class Timing:
+    """A histogram: counts at or below each bound, cumulated, and the count and sum of all."""
+
+    below: list[int]
+    count: int = 0
+    sum_us: int = 0
+
+
+@dataclass
+class Meter:
+    """Counters of one deployment."""
+
+    first_byte: Timing
+    total: Timing
+    calls: Counter[str] = field(default_factory=Counter[str])
+    """By outcome."""
+    tokens: Counter[str] = field(default_factory=Counter[str])
+    cost_nanos: Counter[str] = field(default_factory=Counter[str])
+    """By cost state."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How one server answered in the last minute."""
+
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    first_bytes_us: tuple[int, ...] = ()
+    """Of the newest calls, sorted."""
+
+
+class MeterReader:
+    """Counts entries after `start`. Use from one thread at a time."""
+
+    def __init__(self, start: int, bounds_us: Sequence[int]) -> None:
+        self._seen = start
+        self._bounds_us = tuple(bounds_us)
+        self.meters: dict[str, Meter] = {}
+        """By deployment; "" for calls that were refused before one was chosen."""
+
+    def catch_up(self, db: sqlite3.Connection) -> None:
+        """Count what was projected since the last time."""
+        sql = statements("meters")
+        newest: int = db.execute(sql["newest"]).fetchone()[0]
+        span = {"after": self._seen, "upto": newest}
+        bounds = len(self._bounds_us)
+        text = sql["added"].replace("{first_byte}", self._sums("first_byte_us > 0 AND first_byte_us"))
+        for row in db.execute(text.replace("{total}", self._sums("total_us")), span):
+            meter = self.meters.get(row[0])
+            if meter is None:
+                meter = self.meters[row[0]] = Meter(Timing([0] * bounds), Timing([0] * bounds))
+            meter.calls[row[1]] += row[3]
+            meter.cost_nanos[row[2]] += row[4]
+            for bucket, count in zip(TOKEN_BUCKETS, row[8:18], strict=True):
+                meter.tokens[bucket] += count
+            _add(meter.first_byte, row[7], row[6], row[18 : 18 + bounds])
+            _add(meter.total, row[3], row[5], row[18 + bounds :])
+        self._seen = newest
+
+    def _sums(self, expression: str) -> str:
+        return ", ".join(f"sum({expression} <= {bound})" for bound in self._bounds_us)
+
+
+def _add(timing: Timing, count: int, sum_us: int, below: Sequence[int]) -> None:
+    timing.count += count
+    timing.sum_us += sum_us
+    timing.below = [before + more for before, more in zip(timing.below, below, strict=True)]
+
+
+def newest_entry(db: sqlite3.Connection) -> int:
+    """Log index of the newest entry in the projection; -1 when it is empty."""
+    newest: int = db.execute(statements("meters")["newest"]).fetchone()[0]
+    return newest
+
+
+def paces(db: sqlite3.Connection, now_ms: int) -> dict[str, Pace]:
+    """How each server that was used in the last minute answered."""
+    sql = statements("meters")
+    after = newest_entry(db) - _LOOKBACK
+    found: dict[str, Pace] = {}
+    wanted = {"after": after, "since_ms": now_ms - PACE_WINDOW_MS}
+    for server, calls, tokens_in, tokens_out in db.execute(sql["paces"], wanted).fetchall():
+        times = db.execute(sql["first_bytes"], {"after": after, "server": server, "limit": _FIRST_BYTES})
+        first_bytes = tuple(sorted(time for (time,) in times))
+        found[server] = Pace(calls, tokens_in, tokens_out, first_bytes)
+    return found
