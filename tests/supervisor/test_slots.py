@@ -249,7 +249,7 @@ class SlotsMachine(RuleBasedStateMachine):
 
     @rule(caller=st.sampled_from("abc"), priority=st.sampled_from((10, 50)))
     def take(self, caller: str, priority: int) -> None:
-        expected = len(self.held) < 2 and not self.waiting and self.slots.open
+        expected = len(self.held) < 2 and not self.waiting
         lease = self.slots.take(URL, self.next_ask(caller, priority, None), self.now_s)
         assert (lease is not None) == expected
         if lease is not None:
@@ -258,9 +258,14 @@ class SlotsMachine(RuleBasedStateMachine):
     @rule(
         caller=st.sampled_from("abc"),
         priority=st.sampled_from((10, 50)),
-        max_wait_s=st.sampled_from((None, 0.0, 5.0)),
+        max_wait_s=st.sampled_from((None, None, 0.0, 5.0)),
+        calls=st.integers(1, 3),
     )
-    def join(self, caller: str, priority: int, max_wait_s: float | None) -> None:
+    def join(self, caller: str, priority: int, max_wait_s: float | None, calls: int) -> None:
+        for _ in range(calls):
+            self.join_one(caller, priority, max_wait_s)
+
+    def join_one(self, caller: str, priority: int, max_wait_s: float | None) -> None:
         wanted = self.next_ask(caller, priority, max_wait_s)
         waiter = self.slots.join(wanted, Heard(), self.now_s)
         if max_wait_s == 0.0:
@@ -278,14 +283,14 @@ class SlotsMachine(RuleBasedStateMachine):
         lease = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
         self.slots.give_back(lease, self.now_s)
 
-    @precondition(lambda self: self.waiting)
+    @precondition(lambda self: len(self.waiting) > 2)
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
         self.slots.leave(self.waiting.pop(data.draw(st.integers(0, len(self.waiting) - 1))))
 
     @rule()
     def grant(self) -> None:
-        free = 2 - len(self.held) if self.slots.open else 0
+        free = 2 - len(self.held)
         granted = self.slots.grant(URL, self.now_s)
         assert len(granted) == min(free, len(self.waiting))
         for callback, lease in granted:
@@ -314,10 +319,14 @@ class SlotsMachine(RuleBasedStateMachine):
         assert {callback for callback, _ in self.slots.overdue(self.now_s)} == late
         self.waiting = [w for w in self.waiting if w.callback not in late]
 
-    @rule(is_open=st.booleans())
-    def open_or_close(self, is_open: bool) -> None:
-        self.slots.open = is_open
+    @rule()
+    def close_for_a_while(self) -> None:
+        self.slots.open = False
+        assert self.slots.grant(URL, self.now_s) == []
+        assert self.slots.take(URL, self.next_ask("a", 50, None), self.now_s) is None
+        self.slots.open = True
 
+    @precondition(lambda self: len(self.waiting) == 6)
     @rule()
     def fail(self) -> None:
         told = self.slots.refuse_all(LeaseRefusal(code="failed", message=""))
