@@ -90,6 +90,8 @@ class CgroupDelta(_Fact, frozen=True, kw_only=True):
     above_high: int = 0
     peak_bytes: int | None = None
     limit_bytes: int | None = None
+    shared: bool = False
+    """Not its own: others live in that cgroup as well, so what it counts may be theirs."""
 
 
 class KernelLine(_Fact, frozen=True, kw_only=True):
