@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import msgspec
@@ -13,6 +12,7 @@ import pytest
 from freehold.cli.exits import Exit
 from freehold.core.progress import RUN_FILE, Running
 from freehold.web.control import LedgerView, ModelView, PlaceView, ServerView, StatusView
+from tests.cli.answering import Running8400
 from tests.cli.conftest import Freehold
 
 STATUS = StatusView(
@@ -42,41 +42,15 @@ MODELS = [
 ]
 
 
-class Running8400(HTTPServer):
-    """Something that answers like a Freehold; `answers` maps paths to statuses and bodies."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.keys: list[str | None] = []
-        self.answers: dict[str, tuple[int, bytes]] = {
-            "/api/v1/status": (200, msgspec.json.encode(STATUS)),
-            "/api/v1/servers": (200, msgspec.json.encode([SERVER])),
-            "/api/v1/models": (200, msgspec.json.encode(MODELS)),
-        }
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        assert isinstance(self.server, Running8400)
-        self.server.keys.append(self.headers.get("authorization"))
-        status, body = self.server.answers[self.path]
-        self.send_response(status)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running8400]:
     """A server that `run.json` in the state folder points to."""
     with Running8400() as server:
+        server.answers = {
+            "/api/v1/status": (200, msgspec.json.encode(STATUS)),
+            "/api/v1/servers": (200, msgspec.json.encode([SERVER])),
+            "/api/v1/models": (200, msgspec.json.encode(MODELS)),
+        }
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         (tmp_path / "home").mkdir()

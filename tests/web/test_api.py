@@ -8,19 +8,30 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from freehold.core.errors import FreeholdError
+from freehold.core.config_diff import ReloadPlan
+from freehold.core.deaths import Certificate
+from freehold.core.errors import ConfigError, FreeholdError
 from freehold.receipts.entries import Receipt
 from freehold.receipts.query import CostRow, Filter, Grouping, Row
 from freehold.receipts.rows import row
 from freehold.web.api import create_app
 from freehold.web.control import (
+    BOUNDS_S,
+    CallView,
+    DeploymentMeter,
     HealthView,
+    Histogram,
     LedgerView,
+    LogView,
+    MetricsView,
     ModelView,
     PlaceView,
+    PlanView,
     ReceiptView,
+    ServerAction,
     ServerView,
     StatusView,
 )
@@ -69,6 +80,62 @@ class FakeControl:
             ServerView(name="tiny", engine="llama.cpp", model="/t.gguf", state="ready", context=1, slots=2)
         ]
 
+    def calls(self) -> list[CallView]:
+        return [CallView(id="rcp-9", model="tiny", state="answering", started_ms=5)]
+
+    def metrics(self) -> MetricsView:
+        below = (0,) * len(BOUNDS_S)
+        times = Histogram(below=below, count=2, sum_us=3_000_000)
+        meter = DeploymentMeter(
+            deployment="tiny",
+            calls={"ok": 2},
+            tokens={"fresh_in": 7},
+            cost_nanos={"computed": 1_500_000_000},
+            first_byte=times,
+            total=times,
+        )
+        return MetricsView(
+            status=self.status(),
+            servers=tuple(self.servers()),
+            deployments=(meter,),
+            deaths={("tiny", "oom-cgroup"): 1},
+        )
+
+    async def refresh(self) -> None:
+        self.asked.append("refresh")
+
+    async def act(self, server: str, action: ServerAction) -> ServerView:
+        self.asked.append((server, action))
+        if server != "tiny":
+            raise KeyError(server)
+        if action == "take-over":
+            raise FreeholdError("it is ours already")
+        return self.servers()[0]
+
+    async def reload(self, *, dry_run: bool) -> ReloadPlan:
+        if not dry_run:
+            raise ConfigError("unknown key", file="/f.yaml", line=3, key="servrs", nearest="servers")
+        return ReloadPlan(file="/f.yaml", dry_run=True)
+
+    async def plan(self) -> PlanView:
+        raise FreeholdError("no plan in this story")
+
+    def certificates(self, server: str, limit: int) -> list[Certificate]:
+        death = Certificate(
+            server=server,
+            died_ms=1,
+            cause="hangup",
+            confidence=95,
+            sentence="It was hung up.",
+            next="Nothing.",
+        )
+        return [death] * limit
+
+    def log(self, server: str, lines: int, since: int | None) -> LogView:
+        if server != "tiny":
+            raise KeyError(server)
+        return LogView(lines=["a", "b"][:lines], next=since or 4)
+
     def receipts(self, wanted: Filter) -> list[Row]:
         self.threads["receipts"] = threading.get_ident()
         self.asked.append(wanted)
@@ -106,6 +173,42 @@ def test_status_models_and_servers_are_told(client: TestClient) -> None:
     assert client.get("/api/v1/models").json()[0]["places"][0]["server"] == "tiny"
     assert client.get("/api/v1/servers").json()[0]["state"] == "ready"
     assert client.get("/api/v1/servers/tiny").json()["slots"] == 2
+
+
+def test_a_server_is_ordered_and_answers_with_its_state(client: TestClient, control: FakeControl) -> None:
+    assert client.post("/api/v1/servers/tiny/restart").json()["state"] == "ready"
+    assert control.asked[-1] == ("tiny", "restart")
+    assert client.get("/api/v1/servers/tiny/restart").status_code == 405
+
+
+def test_a_servers_deaths_and_log_are_told(client: TestClient) -> None:
+    deaths = client.get("/api/v1/servers/tiny/deaths?limit=2").json()
+    assert [death["cause"] for death in deaths] == ["hangup", "hangup"]
+    assert client.get("/api/v1/servers/tiny/log?lines=1").json() == {"lines": ["a"], "next": 4, "file": ""}
+    assert client.get("/api/v1/servers/tiny/log?since=9").json()["next"] == 9
+
+
+def test_calls_under_way_are_listed(client: TestClient) -> None:
+    assert client.get("/api/v1/calls").json()[0]["state"] == "answering"
+
+
+def test_a_reload_may_be_tried_and_says_what_is_wrong_with_the_file(client: TestClient) -> None:
+    assert client.post("/api/v1/config/reload?dry_run=true").json()["dry_run"] is True
+    answer = client.post("/api/v1/config/reload")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "bad_configuration")
+    assert "/f.yaml:3: servrs: unknown key Did you mean 'servers'?" in answer.json()["error"]["message"]
+
+
+def test_prometheus_is_told_in_its_text_format(client: TestClient) -> None:
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    families = {family.name: family for family in text_string_to_metric_families(answer.text)}
+    states = {s.labels["state"]: s.value for s in families["freehold_server_state"].samples}
+    assert (states["ready"], states["failed"]) == (1, 0)
+    assert families["freehold_cost_usd"].samples[0].value == 1.5
+    assert families["freehold_server_deaths"].samples[0].labels == {"server": "tiny", "cause": "oom-cgroup"}
+    infinite = [s for s in families["freehold_call_seconds"].samples if s.labels.get("le") == "+Inf"]
+    assert infinite[0].value == 2
 
 
 def test_health_says_why_it_is_not_well(client: TestClient, control: FakeControl) -> None:
@@ -151,6 +254,9 @@ def test_files_are_read_beside_the_event_loop_and_memory_on_it(
     ("path", "status", "code", "said"),
     [
         ("/api/v1/servers/none", 404, "not_found", "no server 'none'"),
+        ("/api/v1/servers/none/deaths", 404, "not_found", "no server 'none'"),
+        ("/api/v1/servers/none/log", 404, "not_found", "no server 'none'"),
+        ("/api/v1/servers/tiny/log?lines=-1", 400, "invalid_request", "lines"),
         ("/api/v1/receipts/none", 404, "not_found", "no receipt 'none'"),
         ("/api/v1/receipts/none/proof", 404, "not_found", "no receipt"),
         ("/api/v1/receipts/rcp-late/proof", 409, "not_possible_now", "not under a signed checkpoint yet"),
@@ -189,6 +295,15 @@ def test_the_document_describes_every_route_and_every_shape(client: TestClient) 
         "/api/v1/models",
         "/api/v1/servers",
         "/api/v1/servers/{name}",
+        "/api/v1/servers/{name}/start",
+        "/api/v1/servers/{name}/stop",
+        "/api/v1/servers/{name}/restart",
+        "/api/v1/servers/{name}/take-over",
+        "/api/v1/servers/{name}/deaths",
+        "/api/v1/servers/{name}/log",
+        "/api/v1/calls",
+        "/api/v1/plan",
+        "/api/v1/config/reload",
         "/api/v1/receipts",
         "/api/v1/receipts/{receipt_id}",
         "/api/v1/receipts/{receipt_id}/proof",
@@ -199,8 +314,9 @@ def test_the_document_describes_every_route_and_every_shape(client: TestClient) 
     assert referred <= {f"#/components/schemas/{name}" for name in names}
     assert "#/components/schemas/StatusView" in referred
     for methods in document["paths"].values():
-        assert methods["get"]["description"]
-        assert set(methods["get"]["responses"]) == {"200", "default"}
+        for operation in methods.values():
+            assert operation["description"]
+            assert set(operation["responses"]) == {"200", "default"}
 
 
 def references(node: Any) -> Iterator[str]:

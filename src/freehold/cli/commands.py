@@ -14,6 +14,8 @@ COMMANDS = {
     "up": "freehold.cli.up",
     "status": "freehold.cli.status",
     "models": "freehold.cli.models",
+    "servers": "freehold.cli.servers",
+    "top": "freehold.cli.top",
     "receipts": "freehold.cli.receipts",
     "costs": "freehold.cli.costs",
     "doctor": "freehold.cli.doctor",

@@ -16,6 +16,8 @@ from freehold.core.progress import RUN_FILE, Running
 
 T = TypeVar("T")
 _TIMEOUT_S = 10.0
+_OUR_WORDS = (400, 404, 409)
+"""Refusals whose words say everything; with others, who answered matters too."""
 
 
 class _Refusal(msgspec.Struct):
@@ -84,7 +86,9 @@ class ControlClient:
             return FreeholdError(f"{self.url} answered {status}: it may not be Freehold")
         if refused.code == "bad_configuration":
             return ConfigError(refused.message)
-        return FreeholdError(refused.message)
+        if status in _OUR_WORDS and refused.message:
+            return FreeholdError(refused.message)
+        return FreeholdError(f"{self.url} answered {status}: {refused.message}")
 
 
 def find_running(home: Path, url: str | None) -> ControlClient:

@@ -11,13 +11,10 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from freehold.core.config_diff import ReloadPlan
 from freehold.core.deaths import Certificate
 from freehold.receipts.entries import Receipt
 from freehold.receipts.query import CostRow, Filter, Grouping, Row
-
-
-class ReloadPlan(msgspec.Struct):  # until core.config_diff is there
-    pass
 
 
 class PlanView(msgspec.Struct):  # until supervisor.plan is there

@@ -1,0 +1,37 @@
+"""Something that answers like a running Freehold, for the commands that ask one."""
+
+from __future__ import annotations
+
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+
+class Running8400(HTTPServer):
+    """`answers` maps paths to statuses and bodies; `asked` remembers methods and paths."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.keys: list[str | None] = []
+        self.asked: list[str] = []
+        self.answers: dict[str, tuple[int, bytes]] = {}
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        assert isinstance(self.server, Running8400)
+        self.server.keys.append(self.headers.get("authorization"))
+        self.server.asked.append(f"{self.command} {self.path}")
+        missing = (404, b'{"error": {"code": "not_found", "message": "there is no such thing"}}')
+        status, body = self.server.answers.get(self.path, missing)
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
