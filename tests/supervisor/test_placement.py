@@ -63,6 +63,12 @@ def test_shares_are_those_that_the_way_was_counted_with() -> None:
     assert placed(place([way], machine(24 * GIB, 24 * GIB), NONE)).split == (0.25, 0.75)
 
 
+def test_a_way_that_takes_its_share_of_a_certain_gpu_goes_there_or_nowhere() -> None:
+    way = MemoryNeed(parts=need(9 * GIB).parts, devices=1, gpus=(1,))
+    assert placed(place([way], machine(10 * GIB, 20 * GIB), NONE)).gpus == (1,)
+    assert refused(place([way], machine(20 * GIB, 8 * GIB), NONE)).lacks[0].gpu == 1
+
+
 def test_only_the_gpus_that_it_may_use_are_used() -> None:
     both = machine(24 * GIB, 24 * GIB)
     assert placed(place([need(5 * GIB)], both, NONE, (1,))).gpus == (1,)

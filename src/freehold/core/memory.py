@@ -81,6 +81,8 @@ class MemoryNeed(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[MemoryPart, ...] = ()
     devices: int = 0
     """How many GPUs this way uses; 0: the host alone."""
+    gpus: tuple[int, ...] = ()
+    """Only on these GPUs, by index: for engines that take a share of a certain GPU. Empty: on any."""
     gpu_layers: int | None = None
     """For `-ngl`; None where the engine has no such thing."""
     split: tuple[float, ...] = ()

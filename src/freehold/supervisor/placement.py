@@ -128,7 +128,7 @@ def _fit(way: MemoryNeed, room: _Room, *, mapped_counts: bool) -> Placement | No
 def _match(way: MemoryNeed, holes: Sequence[tuple[int, int]]) -> tuple[int, ...] | None:
     """A GPU for each device, or None. The largest need takes the smallest hole that is large enough: any
     hole that it could have instead is as good for those that come after it, so none is refused in vain."""
-    left = list(holes)
+    left = [hole for hole in holes if not way.gpus or hole[1] in way.gpus]
     chosen = [0] * way.devices
     for device in sorted(range(way.devices), key=way.on_device, reverse=True):
         hole = next((hole for hole in left if hole[0] >= way.on_device(device)), None)
@@ -183,7 +183,8 @@ def _shortage(
 def _lacks(way: MemoryNeed, room: _Room) -> tuple[Lack, ...]:
     """What the way lacks if its largest needs get the largest holes."""
     lacks: list[Lack] = []
-    holes = sorted(room.gpus, key=lambda hole: (-hole[0], hole[1]))
+    there = [hole for hole in room.gpus if not way.gpus or hole[1] in way.gpus]
+    holes = sorted(there, key=lambda hole: (-hole[0], hole[1]))
     needs = sorted((way.on_device(device) for device in range(way.devices)), reverse=True)
     for number, needed in enumerate(needs):
         free, index = holes[number] if number < len(holes) else (0, -1)
