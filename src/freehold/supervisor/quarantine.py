@@ -58,8 +58,8 @@ def blocks(quarantine: Quarantine, digest: str, server: str) -> str | None:
         return None
     names = ", ".join(dict.fromkeys(found.servers))
     return (
-        f"This same request was under way at {len(found.servers)} deaths of {names}, so {server} does not get "
-        f"it again. Change the request, or let it through with `freehold servers start {server}`."
+        f"This same request was under way at {len(found.servers)} deaths of {names}, so {server} does not "
+        f"get it again. Change the request, or let it through with `freehold servers start {server}`."
     )
 
 

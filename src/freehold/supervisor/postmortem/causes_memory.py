@@ -6,11 +6,10 @@ import re
 import signal
 
 from freehold.core.deaths import Clue
-from freehold.core.quantities import bytes_words
 from freehold.supervisor.postmortem.causes_signals import USERSPACE_KILLERS
 from freehold.supervisor.postmortem.finding import CGROUP_PROOF, KERNEL_PROOF, WHAT_FITS, Finding
 from freehold.supervisor.postmortem.kernel_lines import OomKill, oom_invoked
-from freehold.supervisor.postmortem.scene import Scene, clue
+from freehold.supervisor.postmortem.scene import Scene, clue, size_words
 
 _WORDS = re.compile(r"[\w.+-]+")
 
@@ -25,6 +24,8 @@ def oom_cgroup(scene: Scene) -> Finding | None:
         weight = 97
     elif kills > 0 or line is not None:
         weight = 96 if kills > 0 else 80
+        if kills > 0 and cgroup is not None and cgroup.shared and scene.by_kernel is None:
+            weight = 75  # another one of its members may be the one that was killed
     elif cgroup is not None and scene.signal == signal.SIGKILL and _at_limit(scene):
         weight = 55
     if not weight:
@@ -34,14 +35,13 @@ def oom_cgroup(scene: Scene) -> Finding | None:
     if scene.stranger is not None and scene.signal == signal.SIGKILL:
         weight = min(weight, 70)
     limit = cgroup.limit_bytes if cgroup else None
-    reached = f" reached {bytes_words(limit)}" if limit else " was full"
-    whom = "" if scene.signal == signal.SIGKILL else " a process of"
+    reached = f" reached {size_words(limit)}" if limit else " was full"
+    group = "the memory group that it shares" if cgroup and cgroup.shared else "its memory group"
+    killed = "Killed by the kernel" if scene.signal == signal.SIGKILL else "One of its processes was killed"
     return Finding(
         cause="oom-cgroup",
         weight=weight,
-        sentence=f"Killed by the kernel{':' if not whom else ','}{whom or ''} its memory group{reached}."
-        if not whom
-        else f"The kernel killed a process of this server: its memory group{reached}.",
+        sentence=f"{killed}: {group}{reached}.",
         next=f"Raise servers.{facts.server}.memory, or lower its context, slots or prompt cache.",
         proof="" if weight >= 90 else KERNEL_PROOF,
         clues=(*_cgroup_clues(scene), *_kill_clues(line)),
@@ -59,7 +59,7 @@ def oom_global(scene: Scene) -> Finding | None:
         weight = 75 if scene.failed else 60 if facts.exit.keeper_lost else 40
     if scene.stranger is not None:
         weight = min(weight, 70)
-    held = f" It held {bytes_words(line.anon_bytes)}." if line.anon_bytes else ""
+    held = f" It held {size_words(line.anon_bytes)}." if line.anon_bytes else ""
     return Finding(
         cause="oom-global",
         weight=weight,
@@ -102,7 +102,7 @@ def gpu_oom(scene: Scene) -> Finding | None:
     if hit is None:
         return None
     planned = facts.planned_vram_bytes
-    plan = (clue("plan", f"{bytes_words(planned)} of GPU memory were planned"),) if planned else ()
+    plan = (clue("plan", f"{size_words(planned)} of GPU memory were planned"),) if planned else ()
     return Finding(
         cause="gpu-oom",
         weight=hit.weight,
@@ -177,8 +177,8 @@ def _cgroup_clues(scene: Scene) -> tuple[Clue, ...]:
     cgroup = scene.facts.host.cgroup
     if cgroup is None:
         return ()
-    peak = f", peak {bytes_words(cgroup.peak_bytes)}" if cgroup.peak_bytes is not None else ""
-    limit = f", limit {bytes_words(cgroup.limit_bytes)}" if cgroup.limit_bytes is not None else ""
+    peak = f", peak {size_words(cgroup.peak_bytes)}" if cgroup.peak_bytes is not None else ""
+    limit = f", limit {size_words(cgroup.limit_bytes)}" if cgroup.limit_bytes is not None else ""
     return (clue("cgroup", f"{cgroup.oom_kill} killed, limit met {cgroup.at_limit} times{peak}{limit}"),)
 
 
@@ -189,7 +189,7 @@ def _kill_clues(kill: OomKill | None) -> tuple[Clue, ...]:
 def _free_clues(scene: Scene) -> tuple[Clue, ...]:
     host = scene.facts.host
     free = (
-        (clue("memory", f"{bytes_words(host.ram_free_bytes)} free"),)
+        (clue("memory", f"{size_words(host.ram_free_bytes)} free"),)
         if host.ram_free_bytes is not None
         else ()
     )

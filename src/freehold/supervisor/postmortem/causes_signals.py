@@ -176,6 +176,8 @@ def _by_nobody_seen(scene: Scene) -> Finding | None:
         return None
     weight = 80
     if number == signal.SIGKILL:
+        if _memory_killed(scene):
+            return None
         host = facts.host
         looked = host.kernel is not None and host.cgroup is not None
         weight = 72 if looked else 60 if host.kernel is not None or host.cgroup is not None else 45
@@ -240,7 +242,7 @@ def _limit(scene: Scene) -> Finding | None:
 
 def _memory_killed(scene: Scene) -> bool:
     cgroup = scene.facts.host.cgroup
-    return bool(scene.oom_kills) or (cgroup is not None and (cgroup.oom_kill > 0 or cgroup.oom > 0))
+    return bool(scene.oom_kills) or (cgroup is not None and cgroup.oom_kill > 0)
 
 
 def _fits_order(scene: Scene) -> bool:

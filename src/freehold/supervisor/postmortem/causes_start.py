@@ -5,10 +5,9 @@ from __future__ import annotations
 import signal
 
 from freehold.core.deaths import Clue, DiskSeen
-from freehold.core.quantities import bytes_words
 from freehold.supervisor.postmortem.finding import Finding, logs_hint
 from freehold.supervisor.postmortem.markers import Hit
-from freehold.supervisor.postmortem.scene import Scene, clue
+from freehold.supervisor.postmortem.scene import Scene, clue, size_words
 
 _FULL_BYTES = 1024 * 1024
 """A disk with less than this is full for a program that wants to write."""
@@ -139,7 +138,7 @@ def _model_problem(scene: Scene) -> str | None:
         return f"{model.path} is not there"
     size, expected = model.size_bytes, model.expected_bytes
     if size is not None and expected is not None and size < expected:
-        return f"{model.path} has {bytes_words(size)} of {bytes_words(expected)}"
+        return f"{model.path} has {size_words(size)} of {size_words(expected)}"
     return f"{model.path}: {model.problem}" if model.problem else None
 
 
@@ -153,7 +152,7 @@ def _full_disk(scene: Scene) -> DiskSeen | None:
 def _disk_clue(disk: DiskSeen) -> Clue:
     inodes = ", no inodes left" if disk.free_inodes == 0 else ""
     return clue(
-        "disk", f"{disk.path}: {bytes_words(disk.free_bytes)} of {bytes_words(disk.total_bytes)} free{inodes}"
+        "disk", f"{disk.path}: {size_words(disk.free_bytes)} of {size_words(disk.total_bytes)} free{inodes}"
     )
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from freehold.core.deaths import Clue, DeathFacts
 from freehold.core.memory import MemoryUse
-from freehold.core.quantities import bytes_words, duration_words
-from freehold.supervisor.postmortem.scene import Scene, clue, signal_name
+from freehold.core.quantities import duration_words
+from freehold.supervisor.postmortem.scene import Scene, clue, signal_name, size_words
 
 _MOST = 40
 _LAST_LINES = 8
@@ -54,7 +54,7 @@ def _exit(scene: Scene) -> Clue:
         if scene.by_shell:
             text += f", as a shell tells {signal_name(scene.signal)}"
     if end.max_rss_bytes:
-        text += f"; at most {bytes_words(end.max_rss_bytes)} of RAM"
+        text += f"; at most {size_words(end.max_rss_bytes)} of RAM"
     return clue("exit", text)
 
 
@@ -80,14 +80,14 @@ def _memory(facts: DeathFacts) -> list[Clue]:
     found: list[Clue] = []
     if facts.memory:
         last = facts.memory[-1]
-        text = f"{bytes_words(last.anon_bytes)} of RAM held"
+        text = f"{size_words(last.anon_bytes)} of RAM held"
         slope = growth_a_minute(facts.memory)
         if abs(slope) >= _STEADY_BYTES_A_MINUTE:
-            text += f", {'growing' if slope > 0 else 'falling'} by {bytes_words(abs(slope))} a minute"
+            text += f", {'growing' if slope > 0 else 'falling'} by {size_words(abs(slope))} a minute"
         gpu = sum(last.gpu_bytes.values())
-        found.append(clue("memory", text + (f"; {bytes_words(gpu)} of GPU memory" if gpu else "")))
+        found.append(clue("memory", text + (f"; {size_words(gpu)} of GPU memory" if gpu else "")))
     if facts.planned_ram_bytes and facts.memory and facts.memory[-1].anon_bytes > facts.planned_ram_bytes:
-        found.append(clue("plan", f"only {bytes_words(facts.planned_ram_bytes)} of RAM were planned"))
+        found.append(clue("plan", f"only {size_words(facts.planned_ram_bytes)} of RAM were planned"))
     return found
 
 
@@ -99,7 +99,7 @@ def _host(facts: DeathFacts) -> list[Clue]:
         found.append(clue("signals", f"{signal_name(seen.signal)} sent by {by}"))
     found += [clue("kernel log", line.text) for line in (host.kernel or ())[-_KERNEL_LINES:]]
     if host.cgroup is not None and host.cgroup.peak_bytes:
-        found.append(clue("cgroup", f"peak {bytes_words(host.cgroup.peak_bytes)}"))
+        found.append(clue("cgroup", f"peak {size_words(host.cgroup.peak_bytes)}"))
     return found
 
 

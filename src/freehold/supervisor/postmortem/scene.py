@@ -7,6 +7,7 @@ import signal
 import msgspec
 
 from freehold.core.deaths import Clue, DeathFacts, Order, SignalSeen
+from freehold.core.quantities import bytes_words
 from freehold.supervisor.postmortem.kernel_lines import (
     Fault,
     GpuError,
@@ -98,6 +99,11 @@ def clip(text: str, longest: int = 200) -> str:
     """Text for a sentence or a clue."""
     text = " ".join(text.split())
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def size_words(count: int) -> str:
+    """`60 MiB`, `3.2 GiB`: round numbers without their zero."""
+    return bytes_words(count).replace(".0 ", " ")
 
 
 def clue(source: str, text: str) -> Clue:
