@@ -9,7 +9,7 @@ import msgspec
 from freehold.core.model_file import ModelFile
 
 DEVICE_CONTEXT_BYTES = 330 * 1024**2
-"""Driver context and cuBLAS, for each process and NVIDIA GPU. Source: claimed 320-330 MiB (Unsloth Studio)."""
+"""Driver context and cuBLAS, for each process and NVIDIA GPU. Source: Unsloth Studio claims 320-330 MiB."""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
