@@ -52,10 +52,11 @@ def largest_context(model: ModelFile, run: Run, limits: Limits) -> int:
 def ways(
     model: ModelFile, run: Run, machine: MachineMemory, reserve: Reserve | None = None
 ) -> tuple[MemoryNeed, ...]:
-    """Ways to run it on such a machine, the fastest first: all layers on one GPU, over several, experts or
-    layers partly on the host, the host alone (by the bytes that the host reads for a token). `gpu_layers`, `devices`, `split` and `cpu_moe` of `run` are
-    kept where they are set. None of the ways needs to fit; those that leave a part on the host are chosen so
-    that they fit what is free now, what an empty machine has, and some coarse steps below."""
+    """Ways to run it on such a machine, the fastest first (by what the host reads for a token): all layers on
+    one GPU, over several, experts or layers partly on the host, the host alone. `gpu_layers`, `devices`,
+    `split` and `cpu_moe` of `run` are kept where they are set. None of the ways needs to fit; of those that
+    leave a part on the host, some fit what is free now, some an empty machine, and some are coarse steps.
+    """
     gpus = sorted(machine.gpus, key=lambda gpu: (-gpu.free_bytes, -gpu.total_bytes, gpu.index))
     if run.engine != "llama.cpp":
         return tuple(estimate(model, way) for way in _shares(run, gpus))
