@@ -41,9 +41,15 @@ class House:
         self._config = folder / "freehold.yaml"
         self._limits = limits
         self._read = 0
-        settings = {"listen": "127.0.0.1:0", "discover": False} | config
-        self._config.write_text(yaml.safe_dump(settings, allow_unicode=True))
+        self.write_config(config)
         self._process = self._start()
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Exchange the file at once, as editors do; a running Freehold sees it when it reloads."""
+        settings = {"listen": "127.0.0.1:0", "discover": False} | config
+        part = self._config.with_suffix(".part")
+        part.write_text(yaml.safe_dump(settings, allow_unicode=True))
+        part.replace(self._config)
 
     @property
     def url(self) -> str:
