@@ -1,26 +1,71 @@
-"""One engine process: started, waited for, stopped with all its children, its output kept in a file.
+"""One engine process: started, found again, waited for, stopped with all its children.
 
-Knows nothing of models or states. The process runs in a session of its own, so closing the terminal
-does not reach it, and its whole group can be signalled.
+Between Freehold and the engine stands its keeper (`supervisor.keeper`), a small program that is the engine's
+parent. It outlives Freehold, so the engine does, and what it leaves in the server's folder lets the next
+Freehold go on where the last one ended. Knows nothing of models or states.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import fcntl
+import hashlib
+import json
 import os
 import re
 import signal
 import socket
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from freehold.core.deaths import ExitFacts, Order
 from freehold.core.servers import Launch
+from freehold.supervisor.engine_folder import (
+    EngineState,
+    KeptExit,
+    add_order,
+    forget,
+    kill_leftovers,
+    last_words_ms,
+    prepare,
+    read_exit,
+    read_orders,
+    read_state,
+)
+from freehold.supervisor.output import OutputPlace, lines
+from freehold.supervisor.processes import boot_id, born, kill
 
-_LAUNCHER = Path(__file__).with_name("launcher.py")
-_LOG_LIMIT = 8 * 1024 * 1024
-_TAIL_BYTES = 16 * 1024
+if TYPE_CHECKING:
+    from freehold.supervisor.keeper import Spec
+
+_KEEPER = Path(__file__).with_name("keeper.py")
 _KILL_WAIT_S = 5.0
+_POLL_S = 0.05
+_PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+"""What Python itself may need to start; the keeper gets nothing else of our environment."""
+
+
+class LeftExit(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of an engine that nobody saw: no Freehold ran then."""
+
+    pid: int
+    port: int
+    program: str
+    launch_key: str
+    started_ms: int
+    exit: ExitFacts
+    orders: tuple[Order, ...]
+    last_lines: tuple[str, ...]
+    log: Path
+    rebooted: bool = False
+    """The machine was started anew meanwhile; `exit.died_ms` is then the time of its last words."""
 
 
 def free_port() -> int:
@@ -32,79 +77,331 @@ def free_port() -> int:
         return port
 
 
-def log_path(folder: Path, server: str) -> Path:
-    """Where a server's output goes; odd characters in its name become underscores."""
-    return folder / (re.sub(r"[^A-Za-z0-9._-]", "_", server) + ".log")
+def file_name(server: str) -> str:
+    """The server's name as a file may have it; odd characters become underscores."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", server).lstrip(".") or "_"
+
+
+def log_path(logs: Path, server: str) -> Path:
+    """Where a server's output goes."""
+    return logs / (file_name(server) + ".log")
+
+
+def launch_key(launch: Launch) -> str:
+    """The same for launches that would run the same program in the same way."""
+    told = json.dumps([launch.argv, sorted(launch.env.items())])
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
+
+
+class OwnerLock:
+    """Says to all keepers of a home that its Freehold lives; released by the kernel when it does not."""
+
+    def __init__(self, servers: Path) -> None:
+        """`servers`: the folder of all servers' folders. Raises BlockingIOError when another Freehold holds
+        the lock, OSError when it cannot be written."""
+        servers.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file = os.open(servers / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        for again in (True, True, True, True, False):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if not again:
+                    os.close(self._file)
+                    raise
+                time.sleep(0.005)  # a keeper may be looking whether somebody holds it
+
+    def release(self) -> None:
+        os.close(self._file)
 
 
 class EngineProcess:
-    """A running process. Made by `start`; `wait` may be called by many, `stop` more than once."""
+    """A running engine and its keeper. Made by `start` or `find`; `wait` may be called by many, `stop` more
+    than once."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path, log_start: int) -> None:
-        self._process = process
-        self._log = log
-        self._log_start = log_start
+    def __init__(self, folder: Path, state: EngineState) -> None:
+        self._folder = folder
+        self._state = state
+        self._facts: ExitFacts | None = None
+        self._remarks: tuple[str, ...] = ()
+        self._own_orders: list[Order] = []
+        self._told_orders: tuple[Order, ...] | None = None
+        self._gone = asyncio.Event()
+        self._learning = asyncio.Lock()
+        self._watch: int | None = None
+        """The keeper's pidfd while the loop watches it."""
+
+    # Made
 
     @classmethod
-    async def start(cls, launch: Launch, log: Path) -> EngineProcess:
-        """Start the program with its output appended to `log`. Raises OSError when the log cannot be
-        written; a program that cannot be run shows as an exit with code 126 or 127."""
-        descriptor, position = _open_log(log)
-        command = (sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), *launch.argv)
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                env=dict(launch.env),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=descriptor,
-                stderr=descriptor,
-                start_new_session=True,
-                cwd=log.parent,
-            )
-        finally:
-            os.close(descriptor)
-        return cls(process, log, position)
+    async def start(
+        cls,
+        launch: Launch,
+        folder: Path,
+        *,
+        port: int,
+        cage_files: Sequence[str] = (),
+        orphan_stop_s: float = 600.0,
+    ) -> EngineProcess:
+        """Start the program; `folder` (home/servers/NAME) is its working folder, and holds its state.
+
+        `cage_files`: files that the engine enters by writing its pid before it is executed. `orphan_stop_s`:
+        it is stopped when no Freehold held the `OwnerLock` for so long. Raises OSError when the log or the
+        folder cannot be written, or one is running there; a program that cannot be run shows as an exit
+        with code 126 or 127."""
+        folder = folder.absolute()  # noqa: ASYNC240
+        if cls.find(folder) is not None:
+            raise OSError(errno.EBUSY, "an engine is running there", str(folder))
+        log = log_path(folder.parent.parent / "logs", folder.name)
+        prepare(folder, log)
+        spec: Spec = {
+            "argv": list(launch.argv),
+            "env": dict(launch.env),
+            "cage_files": list(cage_files),
+            "log": str(log),
+            "owner_lock": str(folder.parent / "owner.lock"),
+            "orphan_stop_s": orphan_stop_s,
+            "stop_within_s": _KILL_WAIT_S,
+            "facts": {
+                "port": port,
+                "program": launch.program,
+                "launch_key": launch_key(launch),
+                "log": str(log),
+            },
+        }
+        return cls(folder, await _run_keeper(folder, spec))
+
+    @classmethod
+    def find(cls, folder: Path) -> EngineProcess | None:
+        """The engine that an earlier Freehold left running, if it still does. One whose keeper is gone is
+        ended; `left_exit` tells of it."""
+        state = read_state(folder)
+        if state is None:
+            return None
+        if state.keeper_lives:
+            return cls(folder, state)
+        kill_leftovers(state, folder)
+        return None
+
+    @classmethod
+    def left_exit(cls, folder: Path) -> LeftExit | None:
+        """How the last engine here ended, when no Freehold ran to see it. Told once; None while it runs."""
+        state = read_state(folder)
+        if state is None or state.keeper_lives:
+            return None
+        ended = read_exit(folder)
+        process = cls(folder, state)
+        process._conclude(ended or ExitFacts(died_ms=last_words_ms(state), keeper_lost=True), ended)
+        return LeftExit(
+            pid=state.pid,
+            port=state.port,
+            program=state.program,
+            launch_key=state.launch_key,
+            started_ms=state.started_ms,
+            exit=process._facts or ExitFacts(),
+            orders=process.orders(),
+            last_lines=process.last_lines(),
+            log=process.log,
+            rebooted=ended is None and state.boot_id != boot_id(),
+        )
+
+    # Told
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        """The engine's own."""
+        return self._state.pid
 
-    async def wait(self) -> int:
-        """The exit code (negative: a signal), once the process is gone; its children are killed then."""
-        code = await self._process.wait()
-        self._signal_group(signal.SIGKILL)
-        return code
+    @property
+    def keeper_pid(self) -> int:
+        return self._state.keeper_pid
 
-    async def stop(self, within_s: float) -> int:
-        """Ask the group to end (SIGTERM); kill it if it has not ended `within_s` seconds later."""
-        self._signal_group(signal.SIGTERM)
+    @property
+    def port(self) -> int:
+        return self._state.port
+
+    @property
+    def started_ms(self) -> int:
+        return self._state.started_ms
+
+    @property
+    def program(self) -> str:
+        return self._state.program
+
+    @property
+    def launch_key(self) -> str:
+        """Compare with `launch_key(launch)`: is this what the configuration wants?"""
+        return self._state.launch_key
+
+    @property
+    def log(self) -> Path:
+        return Path(self._state.log)
+
+    def orders(self) -> tuple[Order, ...]:
+        """Signals that were sent to it on purpose, oldest first."""
+        if self._told_orders is not None:
+            return self._told_orders
+        return tuple(sorted({*read_orders(self._folder), *self._own_orders}, key=lambda order: order.at_ms))
+
+    def last_lines(self, count: int = 60) -> tuple[str, ...]:
+        """The last lines with something in them that it wrote since it started, repeats folded."""
         try:
-            return await asyncio.wait_for(self.wait(), within_s)
-        except TimeoutError:
-            self._signal_group(signal.SIGKILL)
-            return await asyncio.wait_for(self.wait(), _KILL_WAIT_S)
-
-    def last_lines(self, count: int = 40) -> tuple[str, ...]:
-        """The last lines with something in them that the process wrote since it started."""
-        try:
-            with self._log.open("rb") as log:
-                size = log.seek(0, os.SEEK_END)
-                log.seek(max(self._log_start, size - _TAIL_BYTES))
-                text = log.read(_TAIL_BYTES).decode(errors="replace")
+            told = self._output().last(count)
         except OSError as error:
-            return (f"(its log cannot be read: {error.strerror})",)
-        return tuple(line.strip() for line in text.splitlines() if line.strip())[-count:]
+            told = (f"(its log cannot be read: {error.strerror})",)
+        return (*told, *self._remarks)[-count:]
 
-    def _signal_group(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
+    def output(self) -> list[str]:
+        """What it wrote since it started; of much, the first and the last 64 KiB."""
+        try:
+            return self._output().everything()
+        except OSError as error:
+            return [f"(its log cannot be read: {error.strerror})"]
+
+    def _output(self) -> OutputPlace:
+        state = self._state if self._facts else read_state(self._folder) or self._state
+        if state.keeper_pid != self._state.keeper_pid:  # another was started here since
+            state = self._state
+        return OutputPlace(Path(state.log), state.log_offset, state.rotations)
+
+    # Waited for
+
+    async def wait(self) -> ExitFacts:
+        """How it ended, once it and all that it started are gone."""
+        await self._keeper_end()
+        async with self._learning:
+            if self._facts is None:
+                await self._learn()
+        assert self._facts is not None
+        return self._facts
+
+    def leave(self) -> None:
+        """Watch it no more; it runs on. Nobody may be waiting."""
+        if self._watch is not None:
+            asyncio.get_running_loop().remove_reader(self._watch)
+            os.close(self._watch)
+            self._watch = None
+
+    async def _keeper_end(self) -> None:
+        if self._gone.is_set():
+            return
+        if self._watch is None:
+            self._watch = _open_pidfd(self._state)
+            if self._watch is not None:
+                asyncio.get_running_loop().add_reader(self._watch, self._on_keeper_end)
+        if self._watch is None:
+            while self._state.keeper_lives and not _reap(self.keeper_pid):  # noqa: ASYNC110  (no pidfd here)
+                await asyncio.sleep(_POLL_S)
+        else:
+            await self._gone.wait()
+
+    def _on_keeper_end(self) -> None:
+        self.leave()
+        self._gone.set()
+
+    async def _learn(self) -> None:
+        _reap(self.keeper_pid)
+        self._gone.set()
+        ended = read_exit(self._folder)
+        if ended is None:  # the keeper was killed, and the kernel kills the engine then
+            until_s = time.monotonic() + _KILL_WAIT_S
+            while kill_leftovers(self._state) and time.monotonic() < until_s:  # noqa: ASYNC110
+                await asyncio.sleep(_POLL_S / 10)
+        self._conclude(ended or ExitFacts(died_ms=time.time_ns() // 1_000_000, keeper_lost=True), ended)
+
+    def _conclude(self, facts: ExitFacts, ended: KeptExit | None) -> None:
+        """Take what the folder tells, and leave it empty: an end is told once."""
+        self._told_orders = self.orders()
+        last = read_state(self._folder)
+        if last is not None and last.keeper_pid == self.keeper_pid:
+            self._state = last
+            forget(self._folder)
+        if ended is not None and ended.log_problem:
+            self._remarks = (*lines(ended.tail), f"(its output could not be kept: {ended.log_problem})")
+        names = ExitFacts.__struct_fields__
+        self._facts = ExitFacts(**{name: getattr(facts, name) for name in names})
+
+    # Stopped
+
+    async def stop(self, number: signal.Signals, within_s: float, reason: str) -> ExitFacts:
+        """Send the signal to its group; kill it when it has not ended `within_s` seconds later. Raises
+        TimeoutError when even that does not end it: it hangs in the kernel."""
+        self._order(number, reason)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                return await self.wait()
+        self._order(signal.SIGKILL, f"it did not end within {within_s:g} s of {number.name}")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_KILL_WAIT_S):
+                return await self.wait()
+        if self._state.keeper_lives:
+            kill(self.keeper_pid, signal.SIGKILL)  # it hangs: a disk that does not answer, or it was halted
+        async with asyncio.timeout(2 * _KILL_WAIT_S):
+            return await self.wait()
+
+    def _order(self, number: signal.Signals, reason: str) -> None:
+        """Written down first, so that whoever finds it dead knows that it was us."""
+        if self._facts is None and self._state.engine_lives:
+            self._own_orders.append(add_order(self._folder, number, reason))
+            kill(self.pid, number, group=True)
 
 
-def _open_log(log: Path) -> tuple[int, int]:
-    """A descriptor that appends to `log`, and its length now. A log that grew large is set aside first."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        if log.stat().st_size > _LOG_LIMIT:
-            log.replace(log.with_suffix(".log.1"))
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    return descriptor, os.fstat(descriptor).st_size
+# Its keeper
+
+
+def _open_pidfd(state: EngineState) -> int | None:
+    """Readable when the keeper has ended. None where the kernel has no such thing, or it has ended."""
+    if sys.platform != "linux":
+        return None
+    try:
+        pidfd = os.pidfd_open(state.keeper_pid)
+    except (OSError, AttributeError):
+        return None
+    if born(state.keeper_pid) != state.keeper_born:  # the number is another's by now
+        os.close(pidfd)
+        return None
+    return pidfd
+
+
+def _reap(pid: int) -> bool:
+    """Take our dead child away, if it is one; whether it is dead."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return False
+
+
+async def _run_keeper(folder: Path, spec: Spec) -> EngineState:
+    """Raises OSError with what stood in the way."""
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            pid = os.posix_spawn(  # noqa: ASYNC221  (a millisecond)
+                sys.executable,
+                [sys.executable, "-I", "-S", str(_KEEPER), str(folder)],
+                {name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, theirs.fileno(), 0),
+                    (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+                ],
+                setsid=True,
+            )
+        try:
+            ours.setblocking(False)
+            await loop.sock_sendall(ours, json.dumps(spec).encode() + b"\n")
+            answer = bytearray()
+            while not answer.endswith(b"\n"):
+                chunk = await loop.sock_recv(ours, 65536)
+                if not chunk:
+                    raise OSError(errno.EIO, "the keeper of the engine did not start", str(_KEEPER))
+                answer += chunk
+            told: dict[str, Any] = json.loads(answer)
+            if "error" in told:
+                raise OSError(told["errno"], told["error"], told["path"])
+            return msgspec.convert(told, EngineState)
+        except BaseException:
+            kill(pid, signal.SIGKILL)  # the kernel kills the engine with it
+            os.waitpid(pid, 0)  # noqa: ASYNC222
+            raise
