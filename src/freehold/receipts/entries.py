@@ -1,4 +1,4 @@
-"""The entry that the log keeps for each call: what is in it and how it is encoded.
+"""The entry that the log keeps for each call and for each death of a model server, and how it is encoded.
 
 Canonical JSON (RFC 8785): keys sorted, no white space, integers only (no floats anywhere, raw
 provider objects are kept as strings), so an entry's bytes are a function of its values. Struct fields
@@ -43,11 +43,14 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Integer nano-USD (1 USD = 10**9)."""
     cost_state: CostState = "unknown"
     deployment: str = ""
+    detail: str = ""
+    """Of a death: the whole certificate, as canonical JSON."""
     endpoint: str = ""
     error: str = ""
     first_byte_us: int = 0
     id: str
     kind: str = "call"
+    """`call`, or `death`: a model server's certificate, which is no call and costs nothing."""
     losses: tuple[str, ...] = ()
     """What a translation between dialects dropped or emulated."""
     model: str = ""

@@ -59,7 +59,7 @@ class Projection:
         self._db.execute("PRAGMA temp_store = MEMORY")
         self._db.execute(self._sql["batch_table"])
         if not self._bulk:
-            self._db.execute(self._sql["index_ids"])
+            self._index()
 
     def add(self, entries: Sequence[bytes]) -> None:
         """Project the entries that follow `position`, in one transaction."""
@@ -100,8 +100,13 @@ class Projection:
 
     def finish(self) -> None:
         """End of a bulk load: build the indexes and go over to the settings of daily use."""
-        self._db.execute(self._sql["index_ids"])
+        self._index()
         self._db.execute("PRAGMA journal_mode = WAL")
+
+    def _index(self) -> None:
+        """Also for a database of an older Freehold, which has fewer indexes."""
+        for name in ("index_ids", "index_deaths"):
+            self._db.execute(self._sql[name])
 
     def close(self) -> None:
         """Close the connection."""

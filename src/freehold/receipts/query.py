@@ -55,6 +55,8 @@ class Filter:
     deployment: str = ""
     provider: str = ""
     outcome: Outcome | Literal[""] = ""
+    kind: Literal["", "call", "death"] = ""
+    server: str = ""
     id_prefix: str = ""
     since_ms: int | None = None
     until_ms: int | None = None
@@ -65,7 +67,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class Row:
-    """One call as the projection has it; the log's entry (`find`) has everything."""
+    """One entry as the projection has it; the log's entry (`find`) has everything."""
 
     seq: int
     id: str
@@ -238,12 +240,14 @@ def totals(db: sqlite3.Connection, since_ms: int | None = None, until_ms: int | 
     return rows[0] if rows else CostRow("")
 
 
-_EQUALS = ("project", "agent", "session", "task", "deployment", "provider", "outcome")
+_EQUALS = ("project", "agent", "session", "task", "deployment", "provider", "outcome", "server")
 
 
 def _where(wanted: Filter) -> tuple[str, dict[str, Any]]:
     values: dict[str, Any] = {name: value for name in _EQUALS if (value := getattr(wanted, name))}
     parts = [f"{name} = :{name}" for name in values]
+    if wanted.kind:  # as a literal, so that the index of deaths is found
+        parts.append({"call": "kind = 'call'", "death": "kind = 'death'"}[wanted.kind])
     if wanted.model:
         parts.append("(model = :model OR model_asked = :model)")
         values["model"] = wanted.model

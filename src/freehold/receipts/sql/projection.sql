@@ -1,4 +1,5 @@
--- A batch is summed once, into a table in memory; both rollups are made from these few rows.
+-- A batch is summed once, into a table in memory; both rollups are made from these few rows. A death of a model
+-- server is no call and is in no sum.
 -- name: batch_table
 CREATE TEMP TABLE batch AS SELECT * FROM session_rollups WHERE false;
 
@@ -9,7 +10,7 @@ SELECT started_ms / 3600000, project, agent, session, task, via_key, model, depl
   sum(total_us), sum(cost_nanos), sum(fresh_in), sum(cache_read), sum(cache_write_5m),
   sum(cache_write_1h), sum(audio_in), sum(image_in), sum(visible_out), sum(reasoning), sum(audio_out),
   sum(image_out), sum(web_searches)
-FROM calls WHERE seq >= :start AND seq < :stop
+FROM calls WHERE seq >= :start AND seq < :stop AND kind <> 'death'
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10;
 
 -- name: roll_up_sessions
@@ -55,3 +56,6 @@ UPDATE progress SET position = :position, last_leaf = :last_leaf, unreadable = u
 
 -- name: index_ids
 CREATE INDEX IF NOT EXISTS calls_by_id ON calls (id);
+
+-- name: index_deaths
+CREATE INDEX IF NOT EXISTS deaths ON calls (server) WHERE kind = 'death';

@@ -1,7 +1,7 @@
 -- The projection of the receipts log: made from the log alone, can be deleted and made again.
 -- `seq` is the entry's index in the log. Times are UTC milliseconds, durations microseconds, money integer
 -- nano-USD, tokens disjoint buckets. Integers above 2^50 (only a lying provider sends them) are capped here;
--- the log keeps what was said.
+-- the log keeps what was said. Every entry has a row in `calls`; a death (kind `death`) is in no sum.
 CREATE TABLE calls (
   seq INTEGER PRIMARY KEY,
   id TEXT NOT NULL,
