@@ -203,10 +203,13 @@ class _Round:
     def _best(self, wanted: Resident, possible: Iterable[Resident]) -> Placement | Shortage:
         """Where it would be if all that may ever go were gone. A worse way is not taken only because it has
         room at once: a swap takes seconds, a model on the wrong device is slow for as long as it runs."""
-        assert self._later is not None
-        gone = [*self._held(one.name for one in possible)]
-        gone += [self._to_come[name] for name in self._to_come if not self._stays(self._all[name])]
-        return place(wanted.ways, free_after(self._later, gone), self._residency.reserve, wanted.gpus)
+        machine = self._residency.machine
+        assert machine is not None
+        loading = [one for one in self._all.values() if one.state in _LOADING]
+        gone = {*self._going, *(one.name for one in (*possible, *loading) if not self._stays(one))}
+        coming = [placement for one in loading if self._stays(one) and (placement := still_to_come(one))]
+        empty = free_with(free_after(machine, self._held(gone)), coming)
+        return place(wanted.ways, empty, self._residency.reserve, wanted.gpus)
 
     def _is_tight(self, found: Placement, free: MachineMemory) -> bool:
         """Whether a load beside another one would leave so little that a small error ends both."""
