@@ -1,0 +1,122 @@
+"""From what a server shall be to the estimator's question; llama.cpp's own arguments count too. Pure.
+
+An argument that changes no memory, or that is not known here, is passed over: the engine judges it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from freehold.core.model_file import ModelFile
+from freehold.core.servers import ServerSpec
+from freehold.supervisor.memory.run import Run
+
+Vendor = Literal["nvidia", "amd", "intel", "apple", "other"]
+
+_ALL_BLOCKS = 1_000_000
+_MIB = 1 << 20
+
+_NUMBERS = {
+    "-c": "context_total",
+    "--ctx-size": "context_total",
+    "-np": "slots",
+    "--parallel": "slots",
+    "-b": "batch",
+    "--batch-size": "batch",
+    "-ub": "ubatch",
+    "--ubatch-size": "ubatch",
+    "-ngl": "gpu_layers",
+    "--gpu-layers": "gpu_layers",
+    "--n-gpu-layers": "gpu_layers",
+    "-ncmoe": "cpu_moe",
+    "--n-cpu-moe": "cpu_moe",
+    "--ctx-checkpoints": "checkpoints",
+    "--swa-checkpoints": "checkpoints",
+}
+_WORDS = {
+    "-ctk": "kv_type_k",
+    "--cache-type-k": "kv_type_k",
+    "-ctv": "kv_type_v",
+    "--cache-type-v": "kv_type_v",
+}
+_SWITCHES: dict[str, tuple[str, Any]] = {
+    "-kvu": ("unified_kv", True),
+    "--kv-unified": ("unified_kv", True),
+    "-no-kvu": ("unified_kv", False),
+    "--no-kv-unified": ("unified_kv", False),
+    "-cmoe": ("cpu_moe", _ALL_BLOCKS),
+    "--cpu-moe": ("cpu_moe", _ALL_BLOCKS),
+    "--swa-full": ("swa_full", True),
+    "-nkvo": ("kv_offload", False),
+    "--no-kv-offload": ("kv_offload", False),
+    "--no-mmap": ("mapped", False),
+    "-nr": ("repack", False),
+    "--no-repack": ("repack", False),
+}
+_SPLIT = frozenset(("-ts", "--tensor-split"))
+_FLASH = frozenset(("-fa", "--flash-attn"))
+_CACHE = frozenset(("-cram", "--cache-ram"))
+_PLACES = frozenset(("-ot", "--override-tensor"))
+
+
+def run_of(
+    spec: ServerSpec,
+    vendor: Vendor = "other",
+    draft: ModelFile | None = None,
+    projector: ModelFile | None = None,
+) -> Run:
+    """How llama.cpp will run this server: what the specification says, then its extra arguments, which the
+    engine reads later and so prefers."""
+    run = Run(
+        context_total=spec.context * spec.slots,
+        slots=spec.slots,
+        kv_type_k=spec.kv_type,
+        kv_type_v=spec.kv_type,
+        ubatch=spec.ubatch,
+        gpu_layers=spec.gpu_layers,
+        cache_ram_bytes=spec.cache_ram_bytes,
+        vendor=vendor,
+        draft=draft,
+        projector=projector,
+    )
+    return msgspec.structs.replace(run, **dict(_said(spec.args)))
+
+
+def _said(args: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    for name, value in zip(args, (*args[1:], ""), strict=True):
+        if name in _NUMBERS and value.isdigit():
+            yield _NUMBERS[name], int(value)
+        elif name in _WORDS and value:
+            yield _WORDS[name], value
+        elif name in _SWITCHES:
+            yield _SWITCHES[name]
+        elif name in _FLASH:
+            yield "flash", value not in ("off", "0", "false")
+        elif name in _CACHE and value.isdigit():
+            yield "cache_ram_bytes", int(value) * _MIB
+        elif name in _SPLIT and (shares := _shares(value)):
+            yield "split", shares
+            yield "devices", len(shares)
+        elif name in _PLACES and (places := tuple(_places(value))):
+            yield "tensor_places", places
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    """`3,1` or `3/1`; a GPU that gets nothing is none."""
+    try:
+        return tuple(share for word in text.replace("/", ",").split(",") if (share := float(word)) > 0)
+    except ValueError:
+        return ()
+
+
+def _places(text: str) -> Iterator[tuple[str, int | None]]:
+    """`REGEX=CPU,REGEX=CUDA1`; a buffer of another name is passed over."""
+    for word in text.split(","):
+        pattern, _, buffer = word.rpartition("=")
+        if pattern and buffer.upper() == "CPU":
+            yield pattern, None
+        elif pattern and buffer and buffer[-1].isdigit():
+            yield pattern, int(buffer[len(buffer.rstrip("0123456789")) :])
