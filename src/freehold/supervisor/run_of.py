@@ -86,7 +86,7 @@ def run_of(
 
 
 def _said(args: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    for name, value in zip(args, (*args[1:], ""), strict=True):
+    for name, value in zip(args, (*args[1:], ""), strict=False):
         if name in _NUMBERS and value.isdigit():
             yield _NUMBERS[name], int(value)
         elif name in _WORDS and value:
