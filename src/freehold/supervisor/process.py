@@ -40,7 +40,8 @@ from freehold.supervisor.engine_folder import (
     read_state,
 )
 from freehold.supervisor.output import OutputPlace, lines
-from freehold.supervisor.processes import boot_id, born, kill
+from freehold.supervisor.process_end import ProcessEnd
+from freehold.supervisor.processes import boot_id, kill
 
 if TYPE_CHECKING:
     from freehold.supervisor.keeper import Spec
@@ -126,10 +127,8 @@ class EngineProcess:
         self._remarks: tuple[str, ...] = ()
         self._own_orders: list[Order] = []
         self._told_orders: tuple[Order, ...] | None = None
-        self._gone = asyncio.Event()
+        self._keeper_end = ProcessEnd(state.keeper_pid, state.keeper_born)
         self._learning = asyncio.Lock()
-        self._watch: int | None = None
-        """The keeper's pidfd while the loop watches it."""
 
     # Made
 
@@ -268,7 +267,8 @@ class EngineProcess:
 
     async def wait(self) -> ExitFacts:
         """How it ended, once it and all that it started are gone."""
-        await self._keeper_end()
+        await self._keeper_end.wait()
+        self._keeper_end.leave()
         async with self._learning:
             if self._facts is None:
                 await self._learn()
@@ -277,31 +277,9 @@ class EngineProcess:
 
     def leave(self) -> None:
         """Watch it no more; it runs on. Nobody may be waiting."""
-        if self._watch is not None:
-            asyncio.get_running_loop().remove_reader(self._watch)
-            os.close(self._watch)
-            self._watch = None
-
-    async def _keeper_end(self) -> None:
-        if self._gone.is_set():
-            return
-        if self._watch is None:
-            self._watch = _open_pidfd(self._state)
-            if self._watch is not None:
-                asyncio.get_running_loop().add_reader(self._watch, self._on_keeper_end)
-        if self._watch is None:
-            while self._state.keeper_lives and not _reap(self.keeper_pid):  # noqa: ASYNC110  (no pidfd here)
-                await asyncio.sleep(_POLL_S)
-        else:
-            await self._gone.wait()
-
-    def _on_keeper_end(self) -> None:
-        self.leave()
-        self._gone.set()
+        self._keeper_end.leave()
 
     async def _learn(self) -> None:
-        _reap(self.keeper_pid)
-        self._gone.set()
         ended = read_exit(self._folder)
         if ended is None:  # the keeper was killed, and the kernel kills the engine then
             until_s = time.monotonic() + _KILL_WAIT_S
@@ -347,28 +325,6 @@ class EngineProcess:
 
 
 # Its keeper
-
-
-def _open_pidfd(state: EngineState) -> int | None:
-    """Readable when the keeper has ended. None where the kernel has no such thing, or it has ended."""
-    if sys.platform != "linux":
-        return None
-    try:
-        pidfd = os.pidfd_open(state.keeper_pid)
-    except (OSError, AttributeError):
-        return None
-    if born(state.keeper_pid) != state.keeper_born:  # the number is another's by now
-        os.close(pidfd)
-        return None
-    return pidfd
-
-
-def _reap(pid: int) -> bool:
-    """Take our dead child away, if it is one; whether it is dead."""
-    try:
-        return os.waitpid(pid, os.WNOHANG)[0] != 0
-    except ChildProcessError:
-        return False
 
 
 async def _run_keeper(folder: Path, spec: Spec) -> EngineState:

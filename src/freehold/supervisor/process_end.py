@@ -1,0 +1,98 @@
+"""Waits for the end of a process that need not be our child, without asking it again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import struct
+import sys
+
+from freehold.supervisor.processes import alive
+
+_POLL_S = 0.05
+_PIDFD_GET_INFO = 0xC040FF0B  # linux/pidfd.h: _IOWR(0xFF, 11, struct pidfd_info of 64 bytes)
+_PIDFD_INFO_EXIT = 1 << 3
+
+
+class ProcessEnd:
+    """The end of one process, by its pid and birth (`processes.born`). Many may wait."""
+
+    def __init__(self, pid: int, birth: str) -> None:
+        self._pid = pid
+        self._birth = birth
+        self._pidfd: int | None = None
+        self._watched = False
+        self._came = asyncio.Event()
+        self._status: int | None = None
+
+    async def wait(self) -> None:
+        """Until it runs no more; our own child is then taken away."""
+        if not self._came.is_set():
+            self.hold()
+            if self._pidfd is None:
+                while alive(self._pid, self._birth) and not reap(self._pid):  # noqa: ASYNC110  (no pidfd)
+                    await asyncio.sleep(_POLL_S)
+                self._came.set()
+            else:
+                if not self._watched:
+                    asyncio.get_running_loop().add_reader(self._pidfd, self._on_end)
+                    self._watched = True
+                await self._came.wait()
+        reap(self._pid)
+
+    def hold(self) -> None:
+        """Take a hold of the process now, so that its end can be asked for later."""
+        if self._pidfd is None and not self._came.is_set():
+            self._pidfd = _open_pidfd(self._pid, self._birth)
+
+    def leave(self) -> None:
+        """Wait no more; nobody may be waiting."""
+        if self._pidfd is not None:
+            if self._watched:
+                asyncio.get_running_loop().remove_reader(self._pidfd)
+                self._watched = False
+            os.close(self._pidfd)
+            self._pidfd = None
+
+    def wait_status(self) -> int | None:
+        """How a stranger ended, as waitpid tells its parent: known from Linux 6.15 on, when its parent has
+        taken it away and `leave` was not called yet."""
+        if self._pidfd is None:
+            return None
+        info = bytearray(64)
+        struct.pack_into("Q", info, 0, _PIDFD_INFO_EXIT)
+        try:
+            fcntl.ioctl(self._pidfd, _PIDFD_GET_INFO, info)
+        except OSError:
+            return None
+        known, status = struct.unpack_from("Q52xi", info)
+        return status if known & _PIDFD_INFO_EXIT else None
+
+    def _on_end(self) -> None:
+        assert self._pidfd is not None
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        self._watched = False
+        self._came.set()
+
+
+def reap(pid: int) -> bool:
+    """Take our dead child away, if it is one; whether it was."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return False
+
+
+def _open_pidfd(pid: int, birth: str) -> int | None:
+    """None where the kernel has no such thing, or the process has ended."""
+    if sys.platform != "linux":
+        return None
+    try:
+        pidfd = os.pidfd_open(pid)
+    except (OSError, AttributeError):
+        return None
+    if not alive(pid, birth):  # the number may be another's by now
+        os.close(pidfd)
+        return None
+    return pidfd
