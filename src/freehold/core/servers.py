@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from freehold.core.errors import FreeholdError
 from freehold.core.memory import MemoryNeed, Placement
@@ -260,6 +261,18 @@ class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
     def upstream_id(self) -> str:
         return self.model_id or self.name
 
+    def same_process(self, other: ServerSpec) -> bool:
+        """Whether one process can serve both: they differ at most in how Freehold treats it."""
+        return replace(self, **{name: getattr(other, name) for name in _LIFE}) == other
+
+
+_LIFE = (
+    *("start", "keep_warm", "pin", "priority", "idle_stop_s", "min_stay_s", "after", "restart"),
+    *("load_timeout_s", "drain_timeout_s", "stop_timeout_s", "stop_signal", "stall_timeout_s"),
+    *("max_queue", "max_wait_s"),
+)
+"""What of a spec concerns its life, and not its process."""
+
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """How an engine wants to be run: a plain description, nothing is started yet."""
@@ -276,6 +289,10 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     probe_body: bytes = b""
     cwd: str = ""
     """Working directory; empty: it does not matter."""
+    load_path: str = ""
+    """POST here with `load_body` once, when `health_path` first answers 200; the server is ready when that
+    has answered 200, too. For an engine that loads its model with the first call; empty for all others."""
+    load_body: bytes = b""
 
 
 class EngineMissingError(FreeholdError):

@@ -16,6 +16,7 @@ import threading
 from typing import Any
 
 LOOPBACK = "127.0.0.1"
+KV_TYPES = ("f16", "q8_0", "q4_0")
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -30,7 +31,25 @@ def parse(argv: list[str]) -> argparse.Namespace:
     cache_ram, threads = variables.get("LLAMA_ARG_CACHE_RAM", "512"), variables.get("LLAMA_ARG_THREADS", "0")
     parser.add_argument("--cache-ram", type=int, default=int(cache_ram), help="prompt cache in MiB")
     parser.add_argument("--threads", type=int, default=int(threads), help="0: as the engine thinks best")
+    verbosity = variables.get("LLAMA_ARG_LOG_VERBOSITY", "3")
+    parser.add_argument("--verbosity", type=int, default=int(verbosity), help="4 tells the sizes of buffers")
+    parser.add_argument("--ubatch-size", type=int, default=512, help="tokens computed at once")
+    parser.add_argument("--n-gpu-layers", type=int, default=-1, help="-1: as the engine thinks best")
+    parser.add_argument("--n-cpu-moe", type=int, default=0, help="blocks whose experts stay on the host")
+    parser.add_argument("--split-mode", choices=("none", "layer", "row"), default="layer")
+    parser.add_argument("--tensor-split", type=_shares, default=[], help="shares of the GPUs, as 3,1")
+    parser.add_argument("--device", choices=("none",), help="none: no GPU")
+    parser.add_argument("--cache-type-k", choices=KV_TYPES, default="f16")
+    parser.add_argument("--cache-type-v", choices=KV_TYPES, default="f16")
+    parser.add_argument("--model-draft", default="", help="path of a small GGUF that drafts")
+    parser.add_argument("--mmproj", default="", help="path of the GGUF for images and sound")
+    parser.add_argument("--embeddings", action="store_true", help="serve embeddings only")
+    parser.add_argument("--no-warmup", action="store_true", help="do not compute once before it is ready")
     return parser.parse_args(argv)
+
+
+def _shares(text: str) -> list[float]:
+    return [float(share) for share in text.split(",")]
 
 
 def parameters(options: argparse.Namespace, engine: Any) -> Any:
@@ -51,14 +70,40 @@ def parameters(options: argparse.Namespace, engine: Any) -> Any:
         "cors_origins": "",
         "fit_params": False,  # sizes are ours to decide; never shrink the context behind our back
         "offline": True,
+        "verbosity": options.verbosity,
     }
-    for name, value in wishes.items():
+    for name, value in (wishes | _memory(options, engine)).items():
         if hasattr(params, name):
             setattr(params, name, value)
+    if options.mmproj:
+        params.mmproj.path = options.mmproj
+    if options.model_draft:
+        params.speculative.draft.mparams.path = options.model_draft
+        params.speculative.types = [engine.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
     if options.threads > 0:
         params.cpuparams.n_threads = options.threads
         params.cpuparams_batch.n_threads = options.threads
     return params
+
+
+def _memory(options: argparse.Namespace, engine: Any) -> dict[str, Any]:
+    """What goes where, and in which type."""
+    kinds = {"f16": "F16", "q8_0": "Q8_0", "q4_0": "Q4_0"}
+    split_modes = engine.llama_split_mode
+    wishes: dict[str, Any] = {
+        "n_gpu_layers": 0 if options.device == "none" else options.n_gpu_layers,
+        "n_ubatch": options.ubatch_size,
+        "split_mode": getattr(split_modes, f"LLAMA_SPLIT_MODE_{options.split_mode.upper()}"),
+        "cache_type_k": getattr(engine.ggml_type, f"GGML_TYPE_{kinds[options.cache_type_k]}"),
+        "cache_type_v": getattr(engine.ggml_type, f"GGML_TYPE_{kinds[options.cache_type_v]}"),
+        "embedding": options.embeddings,
+        "warmup": not options.no_warmup,
+    }
+    if options.cache_type_v != "f16":
+        wishes["flash_attn_type"] = engine.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
+    if options.tensor_split:
+        wishes["tensor_split"] = [*options.tensor_split, *[0.0] * (128 - len(options.tensor_split))]
+    return wishes
 
 
 def _set_host(params: Any) -> None:
