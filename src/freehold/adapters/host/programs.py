@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
@@ -28,6 +28,8 @@ ASK_VERSION: Mapping[str, tuple[str, ...]] = {
 """Program on PATH -> arguments that make it say its version."""
 
 _VERSION = re.compile(r"\b(?:version(?: is)?:?\s*)?(v?\d[\w.+-]*)(?:\s*\(([0-9a-f]{7,})\))?")
+_VERB = re.compile(r"[a-z]{2,12}(?:-[a-z]{2,12})?")
+_SCRIPT = re.compile(r"[\w./ +-]*\.(?:py|sh|js|mjs|ts|jar|rb|pl|gguf)")
 _KEY_NAME = re.compile(r"[A-Z][A-Z0-9_]*_(?:API_KEY|API_TOKEN|AUTH_TOKEN)|HF_TOKEN")
 
 
@@ -105,8 +107,18 @@ def command_of(pid: int | None) -> str | None:
         words = psutil.Process(pid).cmdline()
     except psutil.Error:
         return None
-    # Arguments may hold keys, so only what names the program is kept: it, and a script or module.
-    named = words[:1] + [word for word in words[1:3] if not word.startswith("--") and "=" not in word]
+    return named_by(words)
+
+
+def named_by(words: Sequence[str]) -> str | None:
+    """What names the program: itself, and its module, script or verb. Nothing behind the first option is
+    kept, for arguments may hold keys; neither is a first argument that is no plain word or file."""
+    named = list(words[:1])
+    rest = list(words[1:])
+    if rest[:1] == ["-m"]:
+        named += rest[:2]
+    elif rest and (_VERB.fullmatch(rest[0]) or _SCRIPT.fullmatch(rest[0])):
+        named.append(rest[0])
     return " ".join(named)[:120] or None
 
 

@@ -1,0 +1,181 @@
+"""`core.deaths.Cages` on Linux: one memory cgroup for each model server, v1 or v2.
+
+All stand below one folder of ours, named after the Freehold home, so that two Freeholds never meet. Where
+cgroups may be made is `cage_ground`'s, what they count `cgroup_files`'.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from freehold.adapters.host.blind import Blind
+from freehold.adapters.host.cage_ground import enable_memory, find_ground
+from freehold.adapters.host.cgroup_files import Counters, Mount, find_mount, read_counters
+
+REMOVE_PATIENCE_S = 1.0
+"""The kernel keeps a group while its dead are on their way out; that takes milliseconds."""
+_RETRY_S = 0.01
+
+
+class HostCages:
+    """Owner of our memory cgroups. Safe to call from several threads; nothing here raises.
+
+    `home` is the state folder: it gives the cages their own name. Where there can be no cages, `blind` says
+    why, and every call does nothing.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._name = folder_name(home)
+        self._lock = threading.Lock()
+        self._mount: Mount | None = None
+        self._folder: Path | None = None
+        self._blind = ""
+        self._before: dict[str, Counters] = {}
+
+    @property
+    def blind(self) -> str:
+        """Why there are no cages, and what would give us some; empty while there are (or nobody asked)."""
+        return self._blind
+
+    @property
+    def version(self) -> int:
+        """Of the cgroups: 1 or 2; 0 before the first `make` or without any."""
+        return self._mount.version if self._mount else 0
+
+    def folder(self, server: str) -> Path | None:
+        """Where the files of a server's cage lie; None when it has none."""
+        with self._lock:
+            ours = self._ours()
+        if ours is None:
+            return None
+        folder = ours / cage_name(server)
+        return folder if folder.is_dir() else None
+
+    def make(self, server: str, ram_limit_bytes: int | None) -> tuple[str, ...]:
+        with self._lock:
+            ours = self._ours()
+            if ours is None or self._mount is None:
+                return ()
+            folder = ours / cage_name(server)
+            try:
+                # A fresh group counts from zero; one that still holds a process is used again.
+                with suppress(OSError):
+                    folder.rmdir()
+                folder.mkdir(exist_ok=True)
+                _set_limit(folder, self._mount.version, ram_limit_bytes)
+                self._before[server] = read_counters(folder, self._mount.version)
+            except Blind as blind:
+                self._blind = str(blind)
+                return ()
+            except OSError as error:
+                self._blind = f"no cgroup could be made for {server}: {error.strerror}"
+                return ()
+            return (str(folder / "cgroup.procs"),)
+
+    def before(self, server: str) -> Counters:
+        """What its cage had counted when it was made: zeros for a fresh one, as all are that an earlier
+        Freehold left us."""
+        return self._before.get(server, Counters())
+
+    def kill(self, server: str) -> bool:
+        """Whether anything was left to kill."""
+        folder = self.folder(server)
+        if folder is None or not (left := _processes(folder)):
+            return False
+        with suppress(OSError):
+            (folder / "cgroup.kill").write_text("1")
+            return True
+        # v1, and v2 before Linux 5.14: again, until nobody had a child in between.
+        deadline = time.monotonic() + REMOVE_PATIENCE_S
+        while left and time.monotonic() < deadline:
+            for pid in left:
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(_RETRY_S)
+            left = _processes(folder)
+        return True
+
+    def remove(self, server: str) -> None:
+        """Waits up to a second for the dead to leave. A cage that still holds the living stays."""
+        if folder := self.folder(server):
+            _remove(folder)
+
+    def close(self) -> None:
+        """Takes our folder away, when no cage is left in it."""
+        with self._lock:
+            if self._folder is not None:
+                with suppress(OSError):
+                    self._folder.rmdir()
+            self._folder = None
+
+    def _ours(self) -> Path | None:
+        """The folder of all cages of this home; made when it is first needed."""
+        if self._folder is not None and self._folder.is_dir():
+            return self._folder
+        try:
+            self._mount = self._mount or find_mount()
+            folder = find_ground(self._mount) / self._name
+            folder.mkdir(exist_ok=True)
+            if self._mount.version == 2:
+                enable_memory(folder)
+        except Blind as blind:
+            self._blind = str(blind)
+            return None
+        except OSError as error:
+            self._blind = f"no cgroup could be made: {error.strerror}"
+            return None
+        self._blind = ""
+        self._folder = folder
+        return folder
+
+
+def folder_name(home: Path) -> str:
+    """One for each home: another Freehold on this machine has another."""
+    return f"freehold-{hashlib.sha256(str(home.absolute()).encode()).hexdigest()[:10]}"
+
+
+def cage_name(server: str) -> str:
+    """A file name for any server name, never that of a control file; different names stay different."""
+    safe = re.sub(r"[^A-Za-z0-9_-]", "_", server)[:80]
+    if safe == server:
+        return f"server-{server}"
+    return f"safe-{safe}-{hashlib.sha256(server.encode()).hexdigest()[:8]}"
+
+
+def _set_limit(folder: Path, version: int, ram_limit_bytes: int | None) -> None:
+    """This limit and no other. Raises OSError; a file that this kernel lacks is not missed."""
+    if version == 1:
+        (folder / "memory.limit_in_bytes").write_text(str(ram_limit_bytes or -1))
+        return
+    (folder / "memory.max").write_text(str(ram_limit_bytes or "max"))
+    for name in ("memory.high", "memory.swap.max"):
+        with suppress(OSError):
+            (folder / name).write_text("max")
+
+
+def _processes(folder: Path) -> list[int]:
+    try:
+        words: Iterable[str] = (folder / "cgroup.procs").read_text().split()
+    except OSError:
+        return []
+    # 0 stands for a process that another pid namespace hides from us.
+    return [int(word) for word in words if word.isdecimal() and word != "0"]
+
+
+def _remove(folder: Path) -> None:
+    deadline = time.monotonic() + REMOVE_PATIENCE_S
+    while folder.is_dir():
+        try:
+            folder.rmdir()
+        except OSError:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(_RETRY_S)
