@@ -117,9 +117,7 @@ class HostObservation:
             "cgroup": self._cgroup,
             "kernel": self._kernel,
             "userspace_oom": self._userspace_oom,
-            "memory_pressure_avg10": lambda: surroundings.pressure_avg10(
-                self._cage.folder if self._cage else None
-            ),
+            "memory_pressure_avg10": lambda: surroundings.pressure_avg10(cage),
             "port_owner": lambda: port_owner.foreign_owner(subject.port, port_owner.in_group(subject.pid)),
             "disks": lambda: surroundings.disks_of(subject.log_folder, subject.model_path),
             "model": lambda: surroundings.model_seen(subject.model_path, self._model, witness.read_model),
@@ -154,11 +152,7 @@ class HostObservation:
         folder = cages.folder(server) if cages else None
         if cages is None or folder is None:
             return None
-        mount = cgroup_files.find_mount()
-        name = _below(folder, mount.point)
-        return Group(
-            folder=folder, name=name, version=mount.version, shared=False, before=cages.before(server)
-        )
+        return _group(folder, cgroup_files.find_mount(), cages.before(server), shared=False)
 
     def _find_home(self) -> Group:
         """The cgroup that the process happens to live in."""
