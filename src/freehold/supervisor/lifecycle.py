@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import signal
 from collections.abc import Sequence
 
 import msgspec
 
+from freehold.core.servers import RestartRules
 from freehold.core.servers import ServerState as S
-
-_ERROR = re.compile(r"^[\d.]+ E |error|failed|cannot|could ?n.t|assert|abort|out of memory", re.IGNORECASE)
-_STAMP = re.compile(r"^[\d.]+ [A-Z] ")
 
 MOVES: dict[S, frozenset[S]] = {
     S.STOPPED: frozenset({S.STARTING}),
     S.STARTING: frozenset({S.LOADING, S.READY, S.STOPPING, S.STOPPED, S.BACKOFF, S.FAILED}),
-    S.LOADING: frozenset({S.READY, S.STOPPING, S.BACKOFF, S.FAILED}),
-    S.READY: frozenset({S.DRAINING, S.STOPPING, S.BACKOFF, S.FAILED}),
-    S.DRAINING: frozenset({S.READY, S.STOPPING, S.BACKOFF, S.FAILED}),
-    S.STOPPING: frozenset({S.STOPPED}),
+    S.LOADING: frozenset({S.READY, S.STOPPING, S.STOPPED, S.BACKOFF, S.FAILED}),
+    S.READY: frozenset({S.DRAINING, S.STOPPING, S.STOPPED, S.BACKOFF, S.FAILED}),
+    S.DRAINING: frozenset({S.READY, S.STOPPING, S.STOPPED, S.BACKOFF, S.FAILED}),
+    S.STOPPING: frozenset({S.STOPPED, S.FAILED}),
     S.BACKOFF: frozenset({S.STARTING, S.STOPPED, S.FAILED}),
     S.FAILED: frozenset({S.STARTING, S.STOPPED}),
 }
@@ -43,31 +39,17 @@ def check_move(current: S, wanted: S) -> S:
     return wanted
 
 
-class RestartPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How often and how fast a server that died is started again."""
-
-    tries: int = 5
-    """Deaths in a row after which it is given up."""
-    tries_unready: int = 2
-    """The same when it ended by itself or hung before it was ready: a bad model or flag gets no better."""
-    first_delay_s: float = 0.25
-    factor: float = 2.0
-    longest_delay_s: float = 30.0
-    forgive_after_s: float = 60.0
-    """Deaths before a stretch of this many ready seconds are forgotten."""
-
-
 class Death(msgspec.Struct, frozen=True, kw_only=True):
-    """One exit that we did not order."""
+    """One end of a process that we did not order."""
 
-    exit_code: int
-    """As the system gives it to Python: negative numbers are signals."""
+    at_s: float
+    """Monotonic seconds."""
     was_ready: bool
-    ready_s: float = 0.0
-    """How long it had been ready."""
-    last_lines: tuple[str, ...] = ()
-    hung_s: float | None = None
-    """When we ended it because it was not ready: after how long."""
+    by_itself: bool = True
+    """It refused or hung, so the next try before it was ready will most likely end alike; False: somebody
+    else's signal ended it."""
+    sentence: str = ""
+    """Why, for a person."""
 
 
 class Retry(msgspec.Struct, frozen=True):
@@ -78,61 +60,36 @@ class GiveUp(msgspec.Struct, frozen=True):
     reason: str
 
 
-def recent(deaths: Sequence[Death], policy: RestartPolicy) -> tuple[Death, ...]:
-    """The deaths that count: those since the last one after a long healthy stretch, oldest first."""
-    start = 0
-    for n, death in enumerate(deaths):
-        if death.ready_s >= policy.forgive_after_s:
-            start = n
-    return tuple(deaths[start:])
+def recent(deaths: Sequence[Death], rules: RestartRules) -> tuple[Death, ...]:
+    """The deaths that count: those within the interval before the last one, oldest first."""
+    if not deaths:
+        return ()
+    since_s = deaths[-1].at_s - rules.interval_s
+    return tuple(death for death in deaths if death.at_s >= since_s)
 
 
-def after_death(deaths: Sequence[Death], policy: RestartPolicy) -> Retry | GiveUp:
-    """What to do now that the last of `deaths` has happened.
+def after_death(deaths: Sequence[Death], rules: RestartRules, chance: float) -> Retry | GiveUp:
+    """What to do now that the last of `deaths` has happened. `chance` is a random number from 0 to 1.
 
-    1. it ended by itself, or hung, before it was ever ready, `tries_unready` times in a row: give up
-    2. `tries` deaths in a row: give up
-    3. otherwise: wait, twice as long each time, and start again
+    1. it refused, or hung, before it was ever ready, `tries_unready` times in a row: give up
+    2. `tries` deaths within `interval_s`: give up
+    3. otherwise: wait, `factor` times as long each time, a little longer by chance so that servers which
+       died together do not come back together, and start again
     """
-    counted = recent(deaths, policy)
+    counted = recent(deaths, rules)
+    last = counted[-1]
     refusals = 0
     for death in reversed(counted):
-        if death.was_ready or (death.exit_code < 0 and death.hung_s is None):
+        if death.was_ready or not death.by_itself:
             break
         refusals += 1
-    reason = describe(counted[-1])
-    if refusals >= policy.tries_unready:
-        return GiveUp(f"{reason} Tried {refusals} times.")
-    if len(counted) >= policy.tries:
-        return GiveUp(f"{reason} Died {len(counted)} times in a row.")
-    delay_s = policy.first_delay_s * policy.factor ** (len(counted) - 1)
-    return Retry(min(delay_s, policy.longest_delay_s))
+    if refusals >= rules.tries_unready:
+        return GiveUp(f"{last.sentence} {_times('Tried', refusals)} without becoming ready.")
+    if len(counted) >= rules.tries:
+        return GiveUp(f"{last.sentence} {_times('Died', len(counted))} within {rules.interval_s:g} s.")
+    delay_s = rules.first_delay_s * rules.factor ** (len(counted) - 1)
+    return Retry(min(delay_s, rules.longest_delay_s) * (1 + rules.jitter * chance))
 
 
-def describe(death: Death) -> str:
-    """One sentence for a person: how it ended, when, and its last words."""
-    when = "after it was ready" if death.was_ready else "before it was ready"
-    words = "; ".join(telling_lines(death.last_lines))
-    said = f" Its last words: {words.rstrip('.')}." if words else " It said nothing."
-    if death.hung_s is not None:
-        return f"Not ready after {death.hung_s:g} s, so Freehold ended it.{said}"
-    return f"Ended with {exit_words(death.exit_code)} {when}.{said}"
-
-
-def telling_lines(lines: Sequence[str], most: int = 2) -> list[str]:
-    """The lines that say what went wrong: the first with an error in them (later ones tend to repeat it
-    from further away), else the last ones. Engines' time stamps and levels are taken off."""
-    errors = [line for line in lines if _ERROR.search(line)]
-    chosen = errors[:most] if errors else lines[-most:]
-    return [_STAMP.sub("", line).strip() for line in chosen]
-
-
-def exit_words(code: int) -> str:
-    """`exit code 1`, or `signal SIGKILL (9)` for a negative code."""
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = "unknown"
-    return f"signal {name} ({-code})"
+def _times(word: str, count: int) -> str:
+    return f"{word} once" if count == 1 else f"{word} {count} times"

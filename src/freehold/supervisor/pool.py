@@ -3,30 +3,61 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 
 from freehold.core.clock import Clock, SystemClock
-from freehold.core.errors import ConfigError
-from freehold.core.servers import Engine, ServerSpec, ServerView
-from freehold.supervisor.server import ManagedServer, PoolSettings
+from freehold.core.deaths import Certificate
+from freehold.core.errors import ConfigError, FreeholdError
+from freehold.core.servers import (
+    Engine,
+    Lease,
+    LeaseAsk,
+    LeaseRefusal,
+    ServerLoad,
+    ServerSpec,
+    ServerView,
+)
+from freehold.supervisor import quarantine
+from freehold.supervisor.arbiter import Arbiter
+from freehold.supervisor.leasing import Answer
+from freehold.supervisor.life import Ties
+from freehold.supervisor.orders import Order
+from freehold.supervisor.process import OwnerLock
+from freehold.supervisor.quarantine import Quarantine
+from freehold.supervisor.records import Records
+from freehold.supervisor.residency import Residency
+from freehold.supervisor.sampling import sample
+from freehold.supervisor.server import ManagedServer
+from freehold.supervisor.settings import PoolSettings
+from freehold.supervisor.status import OnChange
 
-OnChange = Callable[[ServerView], None]
+OnDeath = Callable[[Certificate], None]
+
+_CERTIFICATES = 20
+"""Kept for each server; the ledger has them all."""
+_NO_CALLS_FAULT = frozenset(
+    {"asked-by-us", "host-reboot", "parent-died", "hangup", "port-taken", "missing-library", "disk-full"}
+)
 
 
-def _ignore(_view: ServerView) -> None:
+def _ignore(_fact: ServerView | Certificate) -> None:
     pass
 
 
 class ServerPool:
-    """Use as a block: leaving it stops every server, within the settings' bound.
+    """Use as a block: leaving it stops every server, within its bounds, or leaves them all running
+    (`settings.keep_servers`).
 
         async with ServerPool(specs, engines, settings) as pool:
             pool.ensure_started("local")
 
     `engines` maps an engine's name to its adapter. `on_change` is called on the loop after every change
-    of a view (its state, or its process); it must not raise. Raises `ConfigError` for an engine that
-    nobody brought and for a name used twice.
+    of a view, `on_death` before anything follows from a death; neither may raise. Raises `ConfigError` for
+    an engine that nobody brought and for a name used twice; entering raises `FreeholdError` when another
+    Freehold has these servers.
     """
 
     def __init__(
@@ -37,53 +68,187 @@ class ServerPool:
         *,
         clock: Clock | None = None,
         on_change: OnChange = _ignore,
+        on_death: OnDeath = _ignore,
     ) -> None:
+        self.on_change = on_change
+        self.on_death = on_death
         self._engines = engines
         self._settings = settings
         self._clock = clock or SystemClock()
-        self._on_change = on_change
+        self._ties = Ties(
+            settings=settings,
+            clock=self._clock,
+            records=Records(settings.servers / "records.json"),
+            on_death=self._died,
+        )
         self._servers: dict[str, ManagedServer] = {}
+        self._certificates: dict[str, deque[Certificate]] = {}
+        self._quarantine = Quarantine()
+        self._blocked: frozenset[str] = frozenset()
+        self._arbiter = Arbiter(self._servers, settings, settings.swap, self._clock)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._lock: OwnerLock | None = None
         for spec in specs:
             self.add(spec)
 
     async def __aenter__(self) -> ServerPool:
+        try:
+            self._lock = OwnerLock(self._settings.servers)
+        except BlockingIOError as error:
+            raise FreeholdError(
+                f"another Freehold looks after the model servers of {self._settings.home}"
+            ) from error
+        self._tasks = [asyncio.create_task(self._arbiter.run(), name="arbiter")]
+        if self._settings.gauge is not None:
+            self._tasks.append(asyncio.create_task(self._sample(), name="memory samples"))
         return self
 
     async def __aexit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        await asyncio.gather(*(server.end() for server in self._servers.values()))
+        order = Order(reason="Freehold ends", then="leave" if self._settings.keep_servers else "stay")
+        try:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*(server.leave(order) for server in self._servers.values()))
+        finally:
+            if self._lock is not None:
+                self._lock.release()
+
+    async def _sample(self) -> None:
+        assert self._settings.gauge is not None
+        while True:
+            running = [s.life.running for s in self._servers.values() if s.life.running is not None]
+            await sample(self._settings.gauge, running)
+            await asyncio.sleep(self._settings.sample_every_s)
+
+    # -- which there are
 
     def add(self, spec: ServerSpec) -> None:
         """Make a server known, stopped. Raises `ConfigError` as the constructor does."""
         if spec.name in self._servers:
             raise ConfigError(f"two servers are called '{spec.name}'", key=f"servers.{spec.name}")
+        engine = self._engine(spec)
+        self._servers[spec.name] = ManagedServer(spec, engine, self._ties, self._changed)
+
+    async def replace(self, spec: ServerSpec) -> None:
+        """Go on under another specification: a server that runs is drained, stopped and started again; its
+        queue goes on waiting. Raises `KeyError`, and `ConfigError` for an unknown engine."""
+        await self._servers[spec.name].replace(spec, self._engine(spec), "its configuration has changed")
+
+    async def remove(self, name: str) -> None:
+        """Drain, stop and forget it. Raises `KeyError`."""
+        server = self._servers[name]
+        server.leasing.refuse(LeaseRefusal(code="gone", message=f"model server '{name}' was removed"))
+        order = Order(reason="it is no longer configured", drain_s=server.spec.drain_timeout_s)
+        await server.leave(order)
+        self._servers.pop(name, None)
+        self._ties.records.forget(name)
+        self._arbiter.nudge()
+
+    def _engine(self, spec: ServerSpec) -> Engine:
         engine = self._engines.get(spec.engine)
         if engine is None:
             raise ConfigError(f"no engine '{spec.engine}' here", key=f"servers.{spec.name}.engine")
-        self._servers[spec.name] = ManagedServer(spec, engine, self._settings, self._clock, self._on_change)
+        return engine
+
+    # -- orders
 
     def start_all(self) -> None:
-        """Ask for every server to run, all at once."""
+        """Ask for all that shall always run, where there is room."""
         for server in self._servers.values():
-            server.begin()
+            if server.spec.start == "always":
+                server.begin(due=True)
+
+    def start(self, name: str) -> None:
+        """A person's order: start it even if it has failed."""
+        self._quarantine = quarantine.forgive(self._quarantine, name)
+        self._blocked = self._quarantine.blocked
+        self._servers[name].begin_again()
+
+    async def stop(self, name: str, reason: str = "") -> None:
+        """Let calls in flight end within its bound, then stop it and wait until its process is gone."""
+        server = self._servers[name]
+        await server.end(Order(reason=reason or "stopped by hand", drain_s=server.spec.drain_timeout_s))
+
+    async def restart(self, name: str) -> None:
+        """Stop it as `stop` does, and ask for it again; calls that wait go on waiting."""
+        server = self._servers[name]
+        server.life.forgive()
+        order = Order(reason="restarted by hand", drain_s=server.spec.drain_timeout_s, then="start")
+        await server.end(order)
+        server.begin()
+
+    # -- to see
 
     def view(self, name: str) -> ServerView:
-        return self._servers[name].view
+        return self._servers[name].status.view
 
     def views(self) -> Sequence[ServerView]:
-        return [server.view for server in self._servers.values()]
+        return [server.status.view for server in self._servers.values()]
+
+    def load(self, name: str) -> ServerLoad:
+        return self._servers[name].leasing.slots.load(self._clock.monotonic_s())
+
+    def certificates(self, name: str) -> Sequence[Certificate]:
+        """Of this run of Freehold, newest first."""
+        return tuple(self._certificates.get(name, ()))
+
+    async def snapshot(self) -> Residency:
+        """All servers and the machine now, as it is decided about them."""
+        return self._arbiter.residency(*await self._arbiter.measure())
+
+    # -- calls
+
+    def lease(self, name: str, ask: LeaseAsk) -> Lease | LeaseRefusal | None:
+        server = self._servers[name]
+        if self._blocked and (refusal := self._quarantined(name, ask)) is not None:
+            return refusal
+        return server.leasing.take(ask) or server.refusal()
+
+    def wait(self, name: str, ask: LeaseAsk, callback: Answer) -> Callable[[], None]:
+        server = self._servers[name]
+        if self._blocked and (refusal := self._quarantined(name, ask)) is not None:
+            handle = asyncio.get_running_loop().call_soon(callback, refusal)
+            return handle.cancel
+        return server.wait(ask, callback)
+
+    def release(self, lease: Lease, *, failed: bool = False) -> None:
+        server = self._servers.get(lease.server)
+        if server is None:
+            return
+        server.leasing.give_back(lease, failed=failed)
+        server.gave_back(failed=failed, now_s=self._clock.monotonic_s())
+        if self._arbiter.somebody_waits:
+            self._arbiter.nudge()
+
+    def estimated_wait_s(self, name: str) -> float | None:
+        return self._servers[name].estimated_wait_s(self._clock.monotonic_s())
 
     def ensure_started(self, name: str) -> None:
         self._servers[name].begin()
 
     def when_ready(self, name: str, callback: OnChange) -> Callable[[], None]:
-        return self._servers[name].when_ready(callback)
+        return self._servers[name].status.when_ready(callback)
 
-    def start(self, name: str) -> None:
-        """A person's order: start it even if it has failed."""
-        self._servers[name].begin_again()
+    def _quarantined(self, name: str, ask: LeaseAsk) -> LeaseRefusal | None:
+        digest = hashlib.sha256(ask.body).hexdigest()
+        if digest not in self._blocked:
+            return None
+        message = quarantine.blocks(self._quarantine, digest, name)
+        return None if message is None else LeaseRefusal(code="quarantined", message=message)
 
-    async def stop(self, name: str) -> None:
-        """Stop it and wait until its process is gone."""
-        await self._servers[name].end()
+    # -- what happens
+
+    def _changed(self, view: ServerView) -> None:
+        self.on_change(view)
+        self._arbiter.nudge()
+
+    def _died(self, certificate: Certificate) -> None:
+        name = certificate.server
+        self._certificates.setdefault(name, deque(maxlen=_CERTIFICATES)).appendleft(certificate)
+        if not certificate.ordered and certificate.cause not in _NO_CALLS_FAULT:
+            self._quarantine = quarantine.after_death(self._quarantine, certificate.in_flight, name)
+            self._blocked = self._quarantine.blocked
+        self.on_death(certificate)

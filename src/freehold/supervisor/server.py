@@ -1,220 +1,231 @@
-"""One model server's life: the only place where its state changes.
+"""One model server: its state, its slots and queue, and the life that runs it. Used by the pool only.
 
-A single task runs the life from start to stop (`run`); everybody else reads `view` or asks the pool.
+A server that is asked for waits in STARTING until the arbiter admits it; then its life runs as a task until
+it is stopped, and with calls still waiting it is asked for again.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
-import msgspec
+from freehold.core.memory import MemoryNeed, Placement
+from freehold.core.servers import Engine, LeaseAsk, LeaseRefusal, ServerSpec
+from freehold.core.servers import ServerState as S
+from freehold.supervisor.leasing import Answer, Leasing
+from freehold.supervisor.life import Life, Ties
+from freehold.supervisor.orders import Order
+from freehold.supervisor.process import EngineProcess
+from freehold.supervisor.residency import Resident
+from freehold.supervisor.status import OnChange, Status
 
-from freehold.core.clock import Clock
-from freehold.core.errors import FreeholdError
-from freehold.core.servers import Engine, Launch, ServerSpec, ServerState, ServerView
-from freehold.supervisor import lifecycle
-from freehold.supervisor.probe import Health, probe
-from freehold.supervisor.process import EngineProcess, free_port, log_path
-
-Callback = Callable[[ServerView], None]
-
-_FIRST_PROBE_S = 0.02
-_SLOWEST_PROBE_S = 0.5
-
-
-class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for all servers of a pool."""
-
-    logs: Path
-    """Folder for their output, one file each."""
-    policy: lifecycle.RestartPolicy = lifecycle.RestartPolicy()
-    stop_within_s: float = 5.0
-    """From SIGTERM to SIGKILL."""
-    load_within_s: float = 900.0
-    """A server that is not ready by then is taken for hung, and killed."""
-    pick_port: Callable[[], int] = free_port
+_WAITS = "waits for its turn"
 
 
 class ManagedServer:
-    """State, waiters and the running task's steps of one server. Used by the pool only."""
+    """See the module. `status.view` and `leasing` may be read by the pool at any time."""
 
-    def __init__(
-        self, spec: ServerSpec, engine: Engine, settings: PoolSettings, clock: Clock, on_change: Callback
-    ) -> None:
-        self._spec = spec
-        self._engine = engine
-        self._settings = settings
-        self._clock = clock
+    def __init__(self, spec: ServerSpec, engine: Engine, ties: Ties, on_change: OnChange) -> None:
+        self.spec = spec
+        self.status = Status(spec, ties.clock, on_change)
+        self.leasing = Leasing(spec, ties.clock)
+        self.life = Life(spec, engine, ties, self.status, self.leasing)
+        self._ties = ties
         self._on_change = on_change
-        self._deaths: list[lifecycle.Death] = []
-        self._waiters: dict[int, Callback] = {}
-        self._next_waiter = 0
-        self.task: asyncio.Task[None] | None = None
-        self.view = ServerView(
-            name=spec.name,
-            engine=spec.engine,
-            model=spec.model,
-            model_id=spec.upstream_id,
-            state=ServerState.STOPPED,
-            since_ms=clock.now_ms(),
-            slots=spec.slots,
-            context=spec.context,
-        )
+        self._next: tuple[ServerSpec, Engine] | None = None
+        """To be used once the process that runs is gone."""
+        self._task: asyncio.Task[Order | None] | None = None
+        self._ordered = False
+        """Somebody asked for it to run, beside the calls that wait."""
+        self._due = False
+        self._ready_s = 0.0
 
-    # What the pool asks for
+    # -- asked for
 
-    def begin(self) -> None:
-        """Start the life, if it is not under way and has not failed."""
-        if self.view.state is ServerState.STOPPED:
-            self._launch_task()
+    @property
+    def is_waiting(self) -> bool:
+        """Asked for, and not admitted."""
+        return self._task is None and self.status.state is S.STARTING
+
+    def begin(self, *, ordered: bool = True, due: bool = False) -> None:
+        """Ask for it to run, if it does not and has not failed. `due`: only where there is room."""
+        self._ordered |= ordered and not due
+        self._due |= due
+        if self.status.state is S.STOPPED:
+            self.status.move(S.STARTING, _WAITS)
 
     def begin_again(self) -> None:
-        """Start also after a failure, with a clean record."""
-        if self.view.state in (ServerState.STOPPED, ServerState.FAILED):
-            self._deaths.clear()
-            self._launch_task()
+        """Also after a failure, with a clean record."""
+        self.life.forgive()
+        if self.status.state is S.FAILED:
+            self.status.move(S.STOPPED)
+        self.begin()
 
-    def when_ready(self, callback: Callback) -> Callable[[], None]:
-        number = self._next_waiter
-        self._next_waiter += 1
-        self._waiters[number] = callback
-        if self.view.state not in lifecycle.WAITED_FOR:
-            asyncio.get_running_loop().call_soon(self._answer_one, number)
-        return lambda: self._forget(number)
+    def admit(self, placement: Placement | None, found: EngineProcess | None = None) -> None:
+        """Its turn: the life begins. Does nothing when it is not asked for any more."""
+        if self.is_waiting:
+            self._ordered = self._due = False
+            coroutine = self.life.run(placement, found)
+            self._task = asyncio.create_task(coroutine, name=f"server {self.spec.name}")
+            self._task.add_done_callback(self._ended)
 
-    async def end(self) -> None:
-        """Stop it and wait until the process is gone; bounded. Its state is STOPPED afterwards."""
-        if self.task is not None:
-            self.task.cancel()
-            await asyncio.gather(self.task, return_exceptions=True)
-        if self.view.state is not ServerState.STOPPED:
-            self._move(ServerState.STOPPED, "", base_url=None, pid=None)
+    def refuse(self, message: str) -> None:
+        """It cannot run here now."""
+        if self.is_waiting:
+            self._ordered = self._due = False
+            words = f"model server '{self.spec.name}' does not fit: {message}"
+            self.leasing.refuse(LeaseRefusal(code="does_not_fit", message=words))
+            self.status.move(S.STOPPED, words)
 
-    # Its life
+    # -- calls
 
-    def _launch_task(self) -> None:
-        self._move(ServerState.STARTING, "", started_load_s=self._clock.monotonic_s())
-        self.task = asyncio.create_task(self._run_guarded(), name=f"server {self._spec.name}")
+    def wait(self, ask: LeaseAsk, callback: Answer) -> Callable[[], None]:
+        """Queue, and ask for it to run."""
+        leave = self.leasing.wait(ask, callback)
+        if self.leasing.base_url is None:
+            if (refusal := self.refusal()) is not None:
+                self.leasing.refuse(refusal)
+            else:
+                self.begin(ordered=False)
+        return leave
 
-    async def _run_guarded(self) -> None:
-        """The life, with the door shut behind it: whatever breaks, the state says so."""
+    def refusal(self) -> LeaseRefusal | None:
+        """Why no call will be served, however long it waits."""
+        if self.status.state is not S.FAILED:
+            return None
+        detail = self.status.view.detail
+        return LeaseRefusal(code="failed", message=f"model server '{self.spec.name}' has failed: {detail}")
+
+    def gave_back(self, *, failed: bool, now_s: float) -> None:
+        """A call ended: what that says of the server, and whether somebody waits for it to be empty."""
+        running = self.life.running
+        if running is None:
+            return
+        if failed:
+            running.watch.suspect_s = now_s
+            self.life.orders.ring()
+        else:
+            running.watch.worked_s = now_s
+            if self.leasing.base_url is None:
+                self.life.orders.ring()
+
+    def estimated_wait_s(self, now_s: float) -> float | None:
+        """See `ModelServers.estimated_wait_s`."""
+        slots = self.leasing.slots
+        queue_s = slots.estimated_wait_s(now_s)
+        if self.leasing.base_url is not None:
+            return queue_s
+        load_s = self._ties.records.of(self.spec).load_s
+        if self.status.state is S.FAILED or load_s is None:
+            return None
+        if (began_s := self.status.view.started_load_s) is not None:
+            load_s = max(0.0, load_s - (now_s - began_s))
+        if queue_s is None:  # nothing was ever measured, and nobody is before it
+            return load_s if not slots.busy else None
+        return load_s + queue_s
+
+    # -- ended
+
+    async def end(self, order: Order) -> None:
+        """Stop it, and wait until its process is gone; with `order.then` "start" it is asked for again."""
+        if order.then == "stay":
+            self._ordered = self._due = False
+            words = f"model server '{self.spec.name}' was stopped"
+            self.leasing.refuse(LeaseRefusal(code="stopped", message=words))
+        if self._task is not None:
+            self.life.orders.give(order)
+            await asyncio.wait({self._task})
+        elif self.status.state in (S.STARTING, S.FAILED) and order.then != "leave":
+            self.status.move(S.STOPPED, order.reason)
+            self._use_next()
+            if order.then == "start":
+                self.begin()
+
+    def evict(self, order: Order) -> None:
+        """Drain and stop, unless somebody has ordered an end already."""
+        if self._task is not None and self.life.orders.now is None:
+            self.life.orders.give(order)
+
+    def keep(self) -> None:
+        """Not evicted after all, if its process still serves."""
+        order = self.life.orders.now
+        if order is not None and order.for_name and self.status.state is S.DRAINING:
+            self.life.orders.withdraw()
+
+    async def replace(self, spec: ServerSpec, engine: Engine, reason: str) -> None:
+        """Go on under another specification; calls that wait go on waiting."""
+        self._next = (spec, engine)
+        if self._task is None and self.status.state in (S.STOPPED, S.FAILED):
+            if self.status.state is S.FAILED:
+                self.status.move(S.STOPPED, reason)
+            self._use_next()
+        else:
+            await self.end(Order(reason=reason, drain_s=self.spec.drain_timeout_s, then="start"))
+
+    async def leave(self, order: Order) -> None:
+        """The pool ends."""
         try:
-            await self._run()
-        except (FreeholdError, OSError) as error:  # it cannot be run here; trying again changes nothing
-            self._move(ServerState.FAILED, str(error), base_url=None, pid=None)
-        except Exception as error:
-            if self.view.state not in (ServerState.FAILED, ServerState.STOPPED):
-                self._move(ServerState.FAILED, f"internal error: {error!r}", base_url=None, pid=None)
-            raise
-
-    async def _run(self) -> None:
-        while True:
-            death = await self._live_once()
-            self._deaths = [*lifecycle.recent(self._deaths, self._settings.policy), death]
-            next_step = lifecycle.after_death(self._deaths, self._settings.policy)
-            if isinstance(next_step, lifecycle.GiveUp):
-                self._move(ServerState.FAILED, next_step.reason, base_url=None, pid=None)
-                return
-            self._move(ServerState.BACKOFF, lifecycle.describe(death), base_url=None, pid=None)
-            await asyncio.sleep(next_step.delay_s)
-            self._move(
-                ServerState.STARTING,
-                "again after it died",
-                started_load_s=self._clock.monotonic_s(),
-                restarts=self.view.restarts + 1,
-            )
-
-    async def _live_once(self) -> lifecycle.Death:
-        """One process from start to its unordered end. Cancelling stops it, and waits until it is gone."""
-        port = self._settings.pick_port()
-        launch = self._engine.launch(self._spec, port)
-        process = await EngineProcess.start(launch, log_path(self._settings.logs, self._spec.name))
-        exited = asyncio.ensure_future(process.wait())
-        try:
-            self._update(pid=process.pid, base_url=f"http://127.0.0.1:{port}", detail=launch.program)
-            self._on_change(self.view)
-            ready_at_s = await self._until_ready(launch, port, exited)
-            if ready_at_s is None and not exited.done():
-                return await self._end_hung(process)
-            code = await exited
-        except BaseException:
-            await asyncio.shield(self._stop(process))
-            await exited
-            raise
-        ready_s = 0.0 if ready_at_s is None else self._clock.monotonic_s() - ready_at_s
-        lines = process.last_lines()
-        return lifecycle.Death(
-            exit_code=code, was_ready=ready_at_s is not None, ready_s=ready_s, last_lines=lines
-        )
-
-    async def _until_ready(self, launch: Launch, port: int, exited: asyncio.Future[int]) -> float | None:
-        """When it became ready (monotonic seconds); None when it ended before or took too long."""
-        began_s = self._clock.monotonic_s()
-        pause_s = _FIRST_PROBE_S
-        while self._clock.monotonic_s() - began_s < self._settings.load_within_s:
-            health = await self._ask(port, launch.health_path, exited)
-            if exited.done():
-                return None
-            if health is Health.READY:
-                return self._became_ready(began_s)
-            if health is Health.LOADING and self.view.state is ServerState.STARTING:
-                self._move(ServerState.LOADING, "loading the model")
-            await asyncio.wait({exited}, timeout=pause_s)
-            pause_s = min(pause_s * 1.5, _SLOWEST_PROBE_S)
-        return None
-
-    @staticmethod
-    async def _ask(port: int, path: str, exited: asyncio.Future[int]) -> Health:
-        """One probe, given up at once when the process ends: a stranger on its port may keep us waiting."""
-        probing = asyncio.create_task(probe(port, path))
-        try:
-            await asyncio.wait({exited, probing}, return_when=asyncio.FIRST_COMPLETED)
-            return probing.result() if probing.done() else Health.SILENT
+            await self.end(order)
         finally:
-            probing.cancel()
+            if self._task is not None:  # we are cancelled ourselves
+                self._task.cancel()
+                await asyncio.wait({self._task})
+            if self.is_waiting:
+                self.status.move(S.STOPPED, order.reason)
+            self.leasing.refuse(LeaseRefusal(code="stopped", message="Freehold ends"))
+            self.leasing.end()
 
-    def _became_ready(self, began_s: float) -> float:
-        now_s = self._clock.monotonic_s()
-        took_s = now_s - began_s
-        known_s = self.view.eta_s
-        eta_s = took_s if known_s is None else (known_s + took_s) / 2  # recent loads weigh more
-        self._move(ServerState.READY, "", started_load_s=None, eta_s=eta_s)
-        return now_s
+    def _ended(self, task: asyncio.Task[Order | None]) -> None:
+        """The life is over: state STOPPED or FAILED, or left alive."""
+        self._task = None
+        self.life.orders.now = None
+        order = None if task.cancelled() or task.exception() is not None else task.result()
+        if order is not None and order.then == "leave":
+            return
+        self._use_next()
+        slots = self.leasing.slots
+        if self.status.state is S.STOPPED and order is not None and (order.then == "start" or slots.busy):
+            self.begin(ordered=order.then == "start")
 
-    async def _end_hung(self, process: EngineProcess) -> lifecycle.Death:
-        code = await process.stop(self._settings.stop_within_s)
-        return lifecycle.Death(
-            exit_code=code,
-            was_ready=False,
-            last_lines=process.last_lines(),
-            hung_s=self._settings.load_within_s,
+    def _use_next(self) -> None:
+        if self._next is not None:
+            self.spec, engine = self._next
+            self._next = None
+            self.status.use(self.spec)
+            self.leasing.slots.use(self.spec)
+            self.life.use(self.spec, engine)
+
+    # -- as the arbiter sees it
+
+    def resident(self, now_s: float, ways: tuple[MemoryNeed, ...]) -> Resident:
+        spec, view, slots = self.spec, self.status.view, self.leasing.slots
+        load, record = slots.load(now_s), self._ties.records.of(self.spec)
+        running = self.life.running
+        ready_s = running.watch.ready_s if running is not None else now_s
+        used_s = load.last_used_s
+        return Resident(
+            name=spec.name,
+            state=S.STOPPED if self.is_waiting else view.state,
+            ours=view.ours,
+            pin=spec.pin,
+            priority=spec.priority,
+            min_stay_s=spec.min_stay_s,
+            keep_warm=spec.keep_warm,
+            due=self._due,
+            ordered=self._ordered,
+            idle_stop_s=spec.idle_stop_s,
+            after=spec.after,
+            gpus=spec.gpus,
+            placement=view.placement,
+            holds=running.memory[-1] if running is not None and running.memory else None,
+            ways=ways,
+            in_flight=load.in_flight,
+            queued=load.queued,
+            oldest_wait_s=load.oldest_wait_s,
+            top_priority=slots.top_priority,
+            ready_for_s=now_s - ready_s if view.state in (S.READY, S.DRAINING) else 0.0,
+            idle_for_s=now_s - used_s if used_s is not None and used_s >= ready_s else None,
+            reload_cold_s=record.cold_s,
+            reload_warm_s=record.warm_s,
+            uses_per_hour=slots.uses_per_hour(now_s),
         )
-
-    async def _stop(self, process: EngineProcess) -> int:
-        if ServerState.STOPPING in lifecycle.MOVES[self.view.state]:
-            self._move(ServerState.STOPPING, "")
-        return await process.stop(self._settings.stop_within_s)
-
-    # State and those who wait for it
-
-    def _move(self, state: ServerState, detail: str, **changes: object) -> None:
-        lifecycle.check_move(self.view.state, state)
-        self._update(state=state, detail=detail, since_ms=self._clock.now_ms(), **changes)
-        self._on_change(self.view)
-        if state not in lifecycle.WAITED_FOR:
-            for number in list(self._waiters):
-                asyncio.get_running_loop().call_soon(self._answer_one, number)
-
-    def _update(self, **changes: object) -> None:
-        self.view = msgspec.structs.replace(self.view, **changes)
-
-    def _forget(self, number: int) -> None:
-        self._waiters.pop(number, None)
-
-    def _answer_one(self, number: int) -> None:
-        if self.view.state in lifecycle.WAITED_FOR:
-            return  # it died between the move and this answer: wait on
-        if callback := self._waiters.pop(number, None):
-            callback(self.view)
