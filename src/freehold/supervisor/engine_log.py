@@ -24,6 +24,7 @@ class EngineLog:
         self.path = path
         self.file = open_to_append(path)
         self.size = os.fstat(self.file).st_size
+        self.rotations = 0
         if self.size >= LOG_LIMIT_BYTES:
             self._rotate()
         self.offset, self.rotations = self.size, 0

@@ -34,7 +34,7 @@ class NotOursError(FreeholdError):
 class ForeignProcess:
     """Made by `adopt`; `wait` may be called by many."""
 
-    def __init__(self, base_url: str, pid: int | None) -> None:
+    def __init__(self, base_url: str, pid: int | None, *, look_every_s: float = _LOOK_EVERY_S) -> None:
         parts = urlsplit(base_url)
         self.base_url = base_url
         self.host = parts.hostname or "127.0.0.1"
@@ -47,8 +47,9 @@ class ForeignProcess:
         self.started_ms, self.program = _describe(pid)
         """Zero and no name when the process is not known."""
         self.ours = False
+        self._look_every_s = look_every_s
         self._birth = "" if pid is None else born(pid)
-        self._end = None if pid is None else ProcessEnd(pid, self._birth)
+        self._end = None if pid is None else ProcessEnd(pid, self._birth, reaped_by_us=False)
         self._orders: list[Order] = []
         self._facts: ExitFacts | None = None
         self._learning = asyncio.Lock()
@@ -83,7 +84,7 @@ class ForeignProcess:
         """When it ended, and how as far as the kernel tells strangers (Linux 6.15 and later)."""
         if self._end is None:
             while await self._answers():  # noqa: ASYNC110  (a stranger far away tells nobody)
-                await asyncio.sleep(_LOOK_EVERY_S)
+                await asyncio.sleep(self._look_every_s)
         else:
             await self._end.wait()
         async with self._learning:

@@ -306,7 +306,6 @@ class Keeper:
 
 def become_engine(spec: Spec, out: int, keeper: int, folder: str, umask: int) -> None:
     """Between fork and engine. Never returns."""
-    program = spec["argv"][0]
     try:
         os.setpgid(0, 0)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -314,19 +313,20 @@ def become_engine(spec: Spec, out: int, keeper: int, folder: str, umask: int) ->
         os.dup2(out, 2)
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != keeper:  # it died before we asked
-            os._exit(1)
+            return
         for number in (*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         for path in spec["cage_files"]:
             _enter(path)
         os.umask(umask)
         os.chdir(folder)
-        os.execvpe(program, spec["argv"], spec["env"])  # noqa: S606  (the whole point, no shell is wanted)
-    except OSError as error:
-        os.write(2, f"cannot run {program}: {error.strerror}\n".encode(errors="replace"))
-        os._exit(126 if isinstance(error, PermissionError) else 127)
+        os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606  (no shell is wanted)
+    except Exception as error:
+        reason = error.strerror if isinstance(error, OSError) else repr(error)
+        os.write(2, f"cannot run {' '.join(spec['argv'][:1])}: {reason}\n".encode(errors="replace"))
+        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
     finally:
-        os._exit(127)
+        os._exit(126)
 
 
 def _enter(cage: str) -> None:
@@ -361,6 +361,7 @@ def _answer(text: str) -> None:
 def main(folder: str) -> int:
     with contextlib.suppress(OSError):  # it leads a session already
         os.setsid()
+    os.closerange(3, min(os.sysconf("SC_OPEN_MAX"), 65536))  # whatever Freehold was started with
     umask = os.umask(0o077)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     for number in _IGNORED:
@@ -379,6 +380,9 @@ def main(folder: str) -> int:
     except OSError as error:
         _answer(json.dumps({"errno": error.errno, "error": error.strerror, "path": error.filename}))
         return 1
+    except Exception as error:
+        _answer(json.dumps({"errno": 0, "error": repr(error), "path": folder}))
+        raise
     os.chdir("/")
     keeper.run(wake)
     return 0

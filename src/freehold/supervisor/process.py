@@ -127,7 +127,7 @@ class EngineProcess:
         self._remarks: tuple[str, ...] = ()
         self._own_orders: list[Order] = []
         self._told_orders: tuple[Order, ...] | None = None
-        self._keeper_end = ProcessEnd(state.keeper_pid, state.keeper_born)
+        self._keeper_end = ProcessEnd(state.keeper_pid, state.keeper_born, reaped_by_us=True)
         self._learning = asyncio.Lock()
 
     # Made

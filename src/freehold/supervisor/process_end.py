@@ -18,20 +18,21 @@ _PIDFD_INFO_EXIT = 1 << 3
 class ProcessEnd:
     """The end of one process, by its pid and birth (`processes.born`). Many may wait."""
 
-    def __init__(self, pid: int, birth: str) -> None:
+    def __init__(self, pid: int, birth: str, *, reaped_by_us: bool) -> None:
+        """`reaped_by_us`: where it is our child, nobody else takes it away when it has ended."""
+        self._reaped_by_us = reaped_by_us
         self._pid = pid
         self._birth = birth
         self._pidfd: int | None = None
         self._watched = False
         self._came = asyncio.Event()
-        self._status: int | None = None
 
     async def wait(self) -> None:
-        """Until it runs no more; our own child is then taken away."""
+        """Until it runs no more."""
         if not self._came.is_set():
             self.hold()
             if self._pidfd is None:
-                while alive(self._pid, self._birth) and not reap(self._pid):  # noqa: ASYNC110  (no pidfd)
+                while alive(self._pid, self._birth) and not self._reap():  # noqa: ASYNC110  (no pidfd)
                     await asyncio.sleep(_POLL_S)
                 self._came.set()
             else:
@@ -39,7 +40,7 @@ class ProcessEnd:
                     asyncio.get_running_loop().add_reader(self._pidfd, self._on_end)
                     self._watched = True
                 await self._came.wait()
-        reap(self._pid)
+        self._reap()
 
     def hold(self) -> None:
         """Take a hold of the process now, so that its end can be asked for later."""
@@ -69,19 +70,17 @@ class ProcessEnd:
         known, status = struct.unpack_from("Q52xi", info)
         return status if known & _PIDFD_INFO_EXIT else None
 
+    def _reap(self) -> bool:
+        try:
+            return self._reaped_by_us and os.waitpid(self._pid, os.WNOHANG)[0] != 0
+        except ChildProcessError:
+            return False
+
     def _on_end(self) -> None:
         assert self._pidfd is not None
         asyncio.get_running_loop().remove_reader(self._pidfd)
         self._watched = False
         self._came.set()
-
-
-def reap(pid: int) -> bool:
-    """Take our dead child away, if it is one; whether it was."""
-    try:
-        return os.waitpid(pid, os.WNOHANG)[0] != 0
-    except ChildProcessError:
-        return False
 
 
 def _open_pidfd(pid: int, birth: str) -> int | None:
