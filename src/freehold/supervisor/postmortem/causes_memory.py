@@ -26,12 +26,14 @@ def oom_cgroup(scene: Scene) -> Finding | None:
         weight = 96 if kills > 0 else 80
         if kills > 0 and cgroup is not None and cgroup.shared and scene.by_kernel is None:
             weight = 75  # another one of its members may be the one that was killed
+        if kills > 0 and line is None and not _at_limit(scene):
+            weight = 60  # its own limit was never met: the machine's killer, or that of a group above
     elif cgroup is not None and scene.signal == signal.SIGKILL and _at_limit(scene):
         weight = 55
     if not weight:
         return None
     if scene.signal != signal.SIGKILL:  # a child was killed, and the main process ended because of it
-        weight = 80 if scene.failed else min(weight, 60 if facts.exit.keeper_lost else 45)
+        weight = min(weight, 80 if scene.failed else 60 if facts.exit.keeper_lost else 45)
     if scene.stranger is not None and scene.signal == signal.SIGKILL:
         weight = min(weight, 70)
     limit = cgroup.limit_bytes if cgroup else None
@@ -53,7 +55,7 @@ def oom_global(scene: Scene) -> Finding | None:
     facts = scene.facts
     line = _kill_of(scene, in_cgroup=False)
     if line is None:
-        return _refused(scene)
+        return _refused(scene) or _killed_from_above(scene)
     weight = 97 if line.pid == facts.pid else 80
     if scene.signal != signal.SIGKILL:
         weight = 75 if scene.failed else 60 if facts.exit.keeper_lost else 40
@@ -135,6 +137,22 @@ def _at_limit(scene: Scene) -> bool:
         cgroup.limit_bytes and cgroup.peak_bytes and cgroup.peak_bytes * 100 >= cgroup.limit_bytes * 98
     )
     return cgroup.oom > 0 or cgroup.at_limit > 0 or near
+
+
+def _killed_from_above(scene: Scene) -> Finding | None:
+    """The kernel killed it for want of memory, though its own group had some left."""
+    cgroup = scene.facts.host.cgroup
+    if cgroup is None or cgroup.oom_kill == 0 or _at_limit(scene) or _kill_of(scene, in_cgroup=True):
+        return None
+    weight = 80 if scene.signal == signal.SIGKILL and scene.stranger is None and not cgroup.shared else 40
+    return Finding(
+        cause="oom-global",
+        weight=weight,
+        sentence="Killed by the kernel for want of memory, though its own limit was never met.",
+        next=f"Run fewer servers at once, or lower the context of {scene.facts.server}. {WHAT_FITS}",
+        proof=KERNEL_PROOF,
+        clues=(*_cgroup_clues(scene), *_free_clues(scene)),
+    )
 
 
 def _refused(scene: Scene) -> Finding | None:

@@ -10,6 +10,8 @@ from freehold.core.quantities import duration_words
 from freehold.supervisor.postmortem.finding import SENDER_PROOF, Finding, logs_hint
 from freehold.supervisor.postmortem.scene import CRASHES, Scene, clip, clue, signal_name
 
+KEEPER_TOLD = "its keeper was told to end"
+"""How the reason begins of the order that the keeper gives when somebody ends the keeper itself."""
 _LIMITS = {
     int(signal.SIGXCPU): "its limit of processor time (RLIMIT_CPU)",
     int(signal.SIGXFSZ): "its limit of file size (RLIMIT_FSIZE)",
@@ -28,7 +30,7 @@ USERSPACE_KILLERS = re.compile(
 def asked_by_us(scene: Scene) -> Finding | None:
     """Our order, written down before it was sent."""
     facts, order = scene.facts, scene.ordered
-    if order is None or facts.hung:
+    if order is None or facts.hung or order.reason.startswith(KEEPER_TOLD):
         return None
     stranger = scene.stranger
     if stranger is not None and stranger.at_ms < order.at_ms:
@@ -110,9 +112,17 @@ def hangup(scene: Scene) -> Finding | None:
 
 def parent_died(scene: Scene) -> Finding | None:
     """The keeper of the process is gone, and the kernel ended the process with it."""
+    order, seen = scene.ordered, scene.stranger
+    if order is not None and order.reason.startswith(KEEPER_TOLD):
+        return Finding(
+            cause="parent-died",
+            weight=92,
+            sentence="The process that keeps this server was told to end (SIGTERM), and ended the server.",
+            next="Find out who ends processes on this machine, for example a log-out; it is started again.",
+            clues=(clue("order", order.reason),),
+        )
     if not scene.facts.exit.keeper_lost:
         return None
-    seen = scene.stranger
     by_keeper = seen is not None and seen.signal == signal.SIGKILL and seen.sender_comm.startswith("python")
     return Finding(
         cause="parent-died",

@@ -47,6 +47,7 @@ def certify(facts: DeathFacts) -> Certificate:
     best = findings[0] if findings and findings[0].weight >= NAMED else _unknown(scene, findings)
     rivals = [finding for finding in findings if finding.cause != best.cause]
     confidence = _confidence(best, rivals)
+    settled = confidence >= PROVEN or best.cause == "asked-by-us"
     return Certificate(
         server=facts.server,
         died_ms=facts.exit.died_ms,
@@ -54,7 +55,7 @@ def certify(facts: DeathFacts) -> Certificate:
         confidence=confidence,
         sentence=clip(best.sentence, 400),
         next=best.next,
-        proof="" if confidence >= PROVEN else best.proof or _what_was_not_seen(facts),
+        proof="" if settled else best.proof or _what_was_not_seen(facts),
         evidence=all_clues(scene, best.clues),
         others=tuple(f"{one.cause} ({one.weight})" for one in rivals if one.weight >= _WORTH_NAMING),
         pid=facts.pid,
