@@ -3,13 +3,22 @@ ready when told to, a ledger that is a list."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from freehold.core.catalog import Catalog, Deployment, Provider
-from freehold.core.servers import ServerState, ServerView
+from freehold.core.servers import (
+    Lease,
+    LeaseAsk,
+    LeaseRefusal,
+    ServerLoad,
+    ServerSpec,
+    ServerState,
+    ServerView,
+)
 from freehold.costs.book import PriceBook
 from freehold.gateway.access import Access
 from freehold.gateway.gateway import Gateway, Parts
@@ -17,6 +26,7 @@ from freehold.gateway.limits import Limits
 from freehold.gateway.upstream import Answer, Origin
 from freehold.receipts.entries import Receipt, decode_receipt, encode_receipt
 from freehold.routing.fallback import Policy
+from freehold.supervisor.slots import Slots
 from tests.gateway.wires import Transport
 
 NOW_MS = 1_790_000_000_000
@@ -50,12 +60,23 @@ class ListLedger:
 
 
 class Servers:
-    """Model servers that change when a test says so."""
+    """Model servers that change when a test says so, behind the port `ModelServers`. Their slots are real.
 
-    def __init__(self, *names: str) -> None:
+    `become` tells those who wait at once, so that a test needs no turn of the loop.
+    """
+
+    def __init__(self, *names: str, slots: int = 100) -> None:
         self.states = dict.fromkeys(names, ServerState.STOPPED)
+        self.slots = {name: Slots(ServerSpec(name=name, slots=slots, max_queue=8)) for name in names}
         self.asked: list[str] = []
-        self.waiting: list[tuple[str, Callable[[ServerView], None]]] = []
+        """Servers that were asked to run, because a call waits."""
+        self.released: list[tuple[str, bool]] = []
+        """Calls whose slot was given back, and whether their server failed them."""
+        self.load_s: float | None = None
+        self.blocked: set[bytes] = set()
+        """Bodies in quarantine."""
+        self.now_s = 0.0
+        self._watching: list[tuple[str, Callable[[ServerView], None]]] = []
 
     def view(self, name: str) -> ServerView:
         state = self.states[name]
@@ -65,20 +86,94 @@ class Servers:
     def views(self) -> list[ServerView]:
         return [self.view(name) for name in self.states]
 
+    def load(self, name: str) -> ServerLoad:
+        return self.slots[name].load(self.now_s)
+
+    def lease(self, name: str, ask: LeaseAsk) -> Lease | LeaseRefusal | None:
+        if (refusal := self._refusal(name, ask)) is not None:
+            return refusal
+        url = self.view(name).base_url
+        return None if url is None else self.slots[name].take(url, ask, self.now_s)
+
+    def wait(
+        self, name: str, ask: LeaseAsk, callback: Callable[[Lease | LeaseRefusal], None]
+    ) -> Callable[[], None]:
+        refusal = self._refusal(name, ask)
+        waiter = refusal or self.slots[name].join(ask, callback, self.now_s)
+        if isinstance(waiter, LeaseRefusal):
+            return asyncio.get_running_loop().call_soon(callback, waiter).cancel
+        if self.states[name] is not ServerState.READY:
+            self.asked.append(name)
+        asyncio.get_running_loop().call_soon(self.grant, name)
+        return lambda: self.slots[name].leave(waiter)
+
+    def release(self, lease: Lease, *, failed: bool = False) -> None:
+        assert lease in self.slots[lease.server].in_flight, "given back twice"
+        self.released.append((lease.call_id, failed))
+        self.slots[lease.server].give_back(lease, self.now_s)
+        asyncio.get_running_loop().call_soon(self.grant, lease.server)
+
+    def estimated_wait_s(self, name: str) -> float | None:
+        if self.states[name] is not ServerState.READY:
+            return self.load_s
+        return self.slots[name].estimated_wait_s(self.now_s)
+
     def ensure_started(self, name: str) -> None:
         self.asked.append(name)
 
     def when_ready(self, name: str, callback: Callable[[ServerView], None]) -> Callable[[], None]:
         entry = (name, callback)
-        self.waiting.append(entry)
-        return lambda: self.waiting.remove(entry) if entry in self.waiting else None
+        self._watching.append(entry)
+        return lambda: self._watching.remove(entry) if entry in self._watching else None
+
+    # -- what tests do and see
 
     def become(self, state: ServerState) -> None:
         """Every server is in this state from now on; who waited is told."""
         self.states = dict.fromkeys(self.states, state)
-        waiting, self.waiting = self.waiting, []
-        for name, callback in waiting:
+        for name in self.states:
+            self.grant(name)
+            if state is ServerState.FAILED:
+                refusal = self._refusal(name, None)
+                assert refusal is not None
+                for callback, answer in self.slots[name].refuse_all(refusal):
+                    callback(answer)
+        watching, self._watching = self._watching, []
+        for name, callback in watching:
             callback(self.view(name))
+
+    def pass_s(self, seconds: float) -> None:
+        """Let time pass; who has waited for too long is told."""
+        self.now_s += seconds
+        for slots in self.slots.values():
+            for callback, refusal in slots.overdue(self.now_s):
+                callback(refusal)
+
+    def grant(self, name: str) -> None:
+        url = self.view(name).base_url
+        if url is not None:
+            for callback, lease in self.slots[name].grant(url, self.now_s):
+                callback(lease)
+
+    def limit(self, slots: int, **spec: Any) -> None:
+        """So many slots for every server from now on."""
+        for name in self.slots:
+            self.slots[name].use(ServerSpec(name=name, slots=slots, **spec))
+
+    @property
+    def waiting(self) -> int:
+        return sum(slots.load(self.now_s).queued for slots in self.slots.values())
+
+    @property
+    def in_flight(self) -> list[Lease]:
+        return [lease for slots in self.slots.values() for lease in slots.in_flight]
+
+    def _refusal(self, name: str, ask: LeaseAsk | None) -> LeaseRefusal | None:
+        if ask is not None and ask.body in self.blocked:
+            return LeaseRefusal(code="quarantined", message="two servers died under this request")
+        if self.states[name] is ServerState.FAILED:
+            return LeaseRefusal(code="failed", message=f"model server '{name}' has failed: see its log")
+        return None
 
 
 class Sent:

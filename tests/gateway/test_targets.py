@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from freehold.core.catalog import Catalog, Deployment, Provider
-from freehold.core.servers import ServerState, ServerView
 from freehold.gateway.targets import (
     Target,
     anthropic_defaults,
@@ -118,15 +117,7 @@ def test_the_clients_own_dialect_is_spoken_where_it_is_understood(settings, spok
 
 def test_a_model_server_of_ours_is_spoken_to_in_chat_without_credentials():
     place = Deployment(name="qwen", model_id="qwen", server="qwen")
-    view = ServerView(
-        name="qwen",
-        engine="llama.cpp",
-        model="q.gguf",
-        model_id="qwen",
-        state=ServerState.READY,
-        base_url="http://127.0.0.1:4567",
-    )
-    found = server_target(place, view)
+    found = server_target(place, "http://127.0.0.1:4567")
     assert found.path_of(b"/v1/chat/completions") == b"/v1/chat/completions"
     assert (found.origin.port, found.set_headers, found.native) == (4567, b"", {"chat"})
     assert upstream_dialect(found, "responses") == "chat"

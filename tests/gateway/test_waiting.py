@@ -87,7 +87,7 @@ async def test_a_server_that_is_lost_after_a_sign_ends_the_stream_honestly(diale
         (receipt,) = house.ledger.receipts
         status, _, said = house.answer
     last = said.rstrip().rpartition(b"\n\n")[2]
-    assert b"model server 'local' is failed" in last
+    assert b"model server 'local' has failed" in last
     assert (status, receipt.status, receipt.outcome) == (200, 200, "refused")
     assert receipt.response_bytes == len(said)
 
@@ -152,7 +152,7 @@ async def test_a_server_that_never_gets_ready_is_not_waited_for_for_ever():
         call.expire()
         await turns()
         status, headers, _ = house.answer
-        assert house.servers.waiting == []
+        assert house.servers.waiting == 0
     assert status == 503
     assert int(headers["retry-after"]) > 0
 

@@ -16,13 +16,14 @@ import msgspec
 
 from freehold.core.catalog import Deployment, Dialect
 from freehold.core.errors import CallError
-from freehold.core.servers import ServerState, ServerView
+from freehold.core.servers import Lease, LeaseAsk, LeaseRefusal
 from freehold.dialects.context import TranslationError
 from freehold.dialects.errors import error_body, parse_error
 from freehold.gateway import headers as passing
 from freehold.gateway import refusals, replies
 from freehold.gateway.connection import Request, ServerConnection
 from freehold.gateway.facts import Facts
+from freehold.gateway.lease import answered, seek
 from freehold.gateway.peek import Peek, peek
 from freehold.gateway.prepare import Prepared, client_lines, prepare_same, prepare_translated, request_head
 from freehold.gateway.record import NOTHING_USED, outcome_of
@@ -54,7 +55,8 @@ class Call:
         "_error_status",
         "_timer",
         "_tries_here",
-        "_upstream",
+        "ask",
+        "barred",
         "captured",
         "conn",
         "deadline_s",
@@ -65,7 +67,9 @@ class Call:
         "heard",
         "id",
         "key_name",
+        "lease",
         "losses",
+        "max_wait_s",
         "measured",
         "prepared",
         "relay",
@@ -82,6 +86,9 @@ class Call:
         "status",
         "target",
         "tries",
+        "upstream",
+        "waits_for",
+        "waits_since_ns",
     )
 
     def __init__(self, gateway: Gateway, conn: ServerConnection, request: Request, facts: Facts) -> None:
@@ -115,10 +122,20 @@ class Call:
         self.heard = False
         """The upstream sent something since the last sweep, which then moves the deadline."""
         self.signs: Signs | None = None
+        self.ask: LeaseAsk | None = None
+        """What is said to servers of ours, made for the first of them."""
+        self.lease: Lease | None = None
+        """The slot that the attempt under way uses, when its server is ours."""
+        self.barred: CallError | None = None
+        """Why no server of ours takes this request."""
+        self.max_wait_s: float | None = None
+        """How long the alias waits for a candidate while there is another one."""
+        self.waits_for = ""
+        self.waits_since_ns = 0
+        self.upstream: UpstreamConnection | None = None
         self._candidates: tuple[Deployment, ...] = ()
         self._at = 0
         self._tries_here = 0
-        self._upstream: UpstreamConnection | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._error_status = 0
         self._error_headers: Sequence[tuple[bytes, bytes]] = ()
@@ -134,7 +151,7 @@ class Call:
             return
         self.key_name = admitted.key_name
         self.gateway.active.add(self)
-        fault = self.gateway.fault
+        fault = self.gateway.fault or self.facts.fault
         if fault is not None:
             self.refuse(fault)
             return
@@ -179,6 +196,8 @@ class Call:
             return self.refuse(refusals.no_such_model(choice))
         self._candidates = self.gateway.healthy_first(choice.candidates)
         self.route = choice.reason
+        if self.gateway.catalog.max_waits:
+            self.max_wait_s = self.gateway.catalog.max_waits.get(asked)
         return True
 
     # -- attempts
@@ -186,15 +205,42 @@ class Call:
     def attempt(self) -> None:
         """Try the current candidate."""
         deployment = self._candidates[self._at]
+        if deployment.server is not None:
+            seek(self, deployment)
+            return
         found = self.gateway.target_of(deployment)
         if isinstance(found, CallError):
             self.pass_over(found)
-        elif isinstance(found, ServerView):
-            self._await_server(found)
         else:
-            self._send(found)
+            self.send_to(found)
 
-    def _send(self, target: Target) -> None:
+    @property
+    def candidate(self) -> Deployment:
+        """The deployment that is being tried."""
+        return self._candidates[self._at]
+
+    @property
+    def has_more(self) -> bool:
+        """Whether another candidate is left behind the current one."""
+        return self._at + 1 < len(self._candidates)
+
+    def lease_body(self) -> bytes:
+        """What names this request, should a server die under it again."""
+        return self.request.body
+
+    def leased(self, answer: Lease | LeaseRefusal) -> None:
+        """A slot that was waited for is there, or will not be."""
+        answered(self, answer)
+
+    def give_back(self, *, failed: bool) -> None:
+        """Free the slot, if the call holds one. `failed`: its server broke the connection or kept silent."""
+        lease = self.lease
+        if lease is not None:
+            self.lease = None
+            self.gateway.servers.release(lease, failed=failed)
+
+    def send_to(self, target: Target) -> None:
+        """Make the attempt; a server of ours has a slot for it."""
         self.target = target
         try:
             prepared = self.prepare(target)
@@ -218,7 +264,7 @@ class Call:
         self._tries_here += 1
         self._error_chunks = None
         self.relay = None
-        self._upstream = None
+        self.upstream = None
         self.tries.append(Try(deployment=target.deployment.name, started_ns=time.perf_counter_ns()))
         self.deadline_s = self.gateway.now_s + target.timeout_s
 
@@ -237,26 +283,10 @@ class Call:
             return refusals.unsupported(self.endpoint.name, target.deployment.name)
         return prepare_same(self.request.body, self.seen, target, self.dialect, self.request.target)
 
-    def _await_server(self, view: ServerView) -> None:
-        """Hold the call until the server is ready, giving signs of life."""
-        limits = self.gateway.limits
-        self.deadline_s = self.gateway.loop.time() + limits.load_wait_s
-        if self.signs is None:
-            self.signs = Signs(self, first_s=limits.first_sign_s, every_s=limits.sign_of_life_s)
-        self.signs.wait(view.name)
-
-    def server_answered(self, view: ServerView) -> None:
-        """A server that was waited for is ready or will not be."""
-        self.deadline_s = 0.0
-        if view.state is ServerState.READY:
-            self.attempt()
-            return
-        self.pass_over(refusals.server_lost(view.name, view.state.value, view.detail))
-
     # -- upstream.Answer
 
     def connected(self, connection: UpstreamConnection) -> None:
-        self._upstream = connection
+        self.upstream = connection
 
     def began(self, status: int, headers: list[tuple[bytes, bytes]], fields: dict[bytes, bytes]) -> None:
         tried = self.tries[-1]
@@ -288,8 +318,9 @@ class Call:
             self.relay.flush()
 
     def completed(self) -> None:
-        self._upstream = None
+        self.upstream = None
         self.deadline_s = 0.0
+        self.give_back(failed=False)
         self.tries[-1].ended_ns = time.perf_counter_ns()
         if self.relay is not None:
             self.relay.end()
@@ -298,8 +329,9 @@ class Call:
 
     def failed(self, reason: str) -> None:
         timed_out = reason.startswith(_TIMED_OUT)
-        self._upstream = None
+        self.upstream = None
         self.deadline_s = 0.0
+        self.give_back(failed=True)
         tried = self.tries[-1]
         tried.ended_ns = time.perf_counter_ns()
         tried.error = reason
@@ -338,13 +370,12 @@ class Call:
         """The current candidate failed: again, elsewhere, or tell the client."""
         deployment = self._candidates[self._at]
         self.gateway.went_wrong(deployment.name, failure)
-        more = self._at + 1 < len(self._candidates)
         step = after_failure(
             failure,
             policy=self.gateway.policy,
             tries_here=self._tries_here,
             tries=len(self.tries),
-            more=more,
+            more=self.has_more,
             elapsed_s=(time.perf_counter_ns() - self.started_ns) / 1e9,
         )
         if self.settled:
@@ -353,19 +384,19 @@ class Call:
             self._tell(error)
             return
         if step.action == "elsewhere":
-            self._elsewhere()
+            self._elsewhere("failed")
             return
         self._timer = self.gateway.loop.call_later(step.wait_s, self.attempt)
 
-    def pass_over(self, error: CallError) -> None:
+    def pass_over(self, error: CallError, how: str = "failed") -> None:
         """The current candidate cannot even be tried: at once the next one, or tell the client."""
-        if self._at + 1 < len(self._candidates):
-            self._elsewhere()
+        if self.has_more:
+            self._elsewhere(how)
         else:
             self.refuse(error)
 
-    def _elsewhere(self) -> None:
-        self.route = f"{self.route}; {self._candidates[self._at].name} failed"
+    def _elsewhere(self, how: str) -> None:
+        self.route = f"{self.route}; {self._candidates[self._at].name} {how}"
         self._at += 1
         self._tries_here = 0
         self.attempt()
@@ -452,11 +483,11 @@ class Call:
             settle(self, "cancelled", "the client left before the answer was whole")
 
     def client_writable(self, ready: bool) -> None:
-        if self._upstream is not None:
+        if self.upstream is not None:
             if ready:
-                self._upstream.resume()
+                self.upstream.resume()
             else:
-                self._upstream.pause()
+                self.upstream.pause()
 
     def body_piece(self, data: bytes) -> None:
         """Only uploads take their body in pieces."""
@@ -482,9 +513,10 @@ class Call:
         self.deadline_s = 0.0
         if self.signs is not None and self.signs.waiting:
             self.signs.stop()
-            self.pass_over(refusals.not_ready_in_time(self.gateway.limits.load_wait_s))
+            self.pass_over(refusals.not_ready_in_time(self.gateway.limits.load_wait_s), "is busy")
             return
         timeout_s = self.target.timeout_s if self.target else 0
+        self.give_back(failed=True)
         self.drop_upstream()
         self.failed(f"{_TIMED_OUT} {timeout_s:g} s")
 
@@ -492,9 +524,10 @@ class Call:
         """Stop whatever is under way upstream, and every timer."""
         self.stop_waiting()
         self.gateway.pool.cancel_dial(self)
-        upstream, self._upstream = self._upstream, None
+        upstream, self.upstream = self.upstream, None
         if upstream is not None:
             upstream.abandon()
+        self.give_back(failed=False)
 
     def stop_waiting(self) -> None:
         if self._timer is not None:

@@ -19,6 +19,7 @@ MODULES = (
     "gateway",
     "headers",
     "ids",
+    "lease",
     "peek",
     "prepare",
     "relay",

@@ -386,6 +386,14 @@ class ServerConnection:
             self._transport.resume_reading()
 
     @property
+    def address(self) -> str:
+        """The client's host; empty when there is none."""
+        if self._transport is None:
+            return ""
+        name: object = self._transport.get_extra_info("peername")
+        return str(cast("tuple[object, ...]", name)[0]) if isinstance(name, tuple) and name else ""
+
+    @property
     def open(self) -> bool:
         return self._transport is not None and not self._closing
 

@@ -18,7 +18,7 @@ from freehold.gateway import replies
 from freehold.gateway.call import Call
 from freehold.gateway.connection import Request, ServerConnection
 from freehold.gateway.facts import Facts
-from freehold.gateway.fetch import FetchError, fetch_json
+from freehold.gateway.fetch import FetchError, NoAnswerError, fetch_json
 from freehold.gateway.prepare import Prepared, prepare_same, prepare_translated
 from freehold.gateway.record import TEXT_BYTES_PER_TOKEN
 from freehold.gateway.settle import settle
@@ -44,9 +44,9 @@ class CountCall(Call):
             self.request.body, target, self.dialect, answer_id=self.id, created_s=self.started_ms // 1000
         )
 
-    def _send(self, target: Target) -> None:
+    def send_to(self, target: Target) -> None:
         if self.dialect in target.native:
-            super()._send(target)
+            super().send_to(target)
             return
         self.target = target
         self._begin_try(target)
@@ -65,6 +65,7 @@ class CountCall(Call):
             try:
                 tokens = await self._exact(target, prepared)
             except (FetchError, msgspec.MsgspecError, KeyError) as error:
+                self.give_back(failed=isinstance(error, NoAnswerError))
                 self.losses = ("estimated_tokens",)
                 self.tries[-1].error = str(error)
         else:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 import msgspec
 
 from freehold.core.errors import CallError
 from freehold.gateway import headers as passing
+from freehold.gateway import refusals
 from freehold.gateway.access import Access, Admitted, admit
 from freehold.gateway.connection import Request
 from freehold.gateway.endpoints import Endpoint
 from freehold.gateway.record import Caller, caller_of
+
+USUAL_PRIORITY = 50
+_LEAST_PRIORITY = 100
+_PRIORITY = b"x-freehold-priority"
+_DEADLINE = b"x-freehold-deadline-s"
+_WHOLE = re.compile(rb"[0-9]{1,3}")
+_SECONDS = re.compile(rb"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,12 +30,49 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     admitted: Admitted | CallError
     caller: Caller
     lines: bytes
+    asker: str = ""
+    """Between whom the slots of a server are shared fairly: session, else agent, else key."""
+    priority: int = USUAL_PRIORITY
+    """In the queue of a server: 0 to 100, smaller goes first."""
+    deadline_s: float | None = None
+    """Seconds that the caller waits for an answer to begin."""
+    fault: CallError | None = None
+    """What is wrong with a header of ours."""
 
     @classmethod
     def of(cls, access: Access, request: Request, endpoint: Endpoint) -> Facts:
+        admitted = admit(access, request.lookup)
+        caller = caller_of(request.lookup)
+        key_name = admitted.key_name if isinstance(admitted, Admitted) else ""
+        priority, deadline_s = priority_of(request.lookup), deadline_of(request.lookup)
+        fault = priority if isinstance(priority, CallError) else deadline_s
         return cls(
             endpoint=endpoint,
-            admitted=admit(access, request.lookup),
-            caller=caller_of(request.lookup),
+            admitted=admitted,
+            caller=caller,
             lines=passing.forwarded(request.headers),
+            asker=caller.session or caller.agent or key_name,
+            priority=USUAL_PRIORITY if isinstance(priority, CallError) else priority,
+            deadline_s=None if isinstance(deadline_s, CallError) else deadline_s,
+            fault=fault if isinstance(fault, CallError) else None,
         )
+
+
+def priority_of(headers: Mapping[bytes, bytes]) -> int | CallError:
+    """`x-freehold-priority`, or what is wrong with it."""
+    said = headers.get(_PRIORITY)
+    if said is None:
+        return USUAL_PRIORITY
+    if not _WHOLE.fullmatch(said.strip()) or int(said) > _LEAST_PRIORITY:
+        return refusals.bad_header(_PRIORITY, "a whole number from 0 (first) to 100 (last)")
+    return int(said)
+
+
+def deadline_of(headers: Mapping[bytes, bytes]) -> float | CallError | None:
+    """`x-freehold-deadline-s`, or what is wrong with it."""
+    said = headers.get(_DEADLINE)
+    if said is None:
+        return None
+    if not _SECONDS.fullmatch(said.strip()):
+        return refusals.bad_header(_DEADLINE, "a number of seconds, like 20 or 2.5")
+    return float(said)

@@ -11,7 +11,11 @@ _ANSWER_BYTES = 16 * 1024 * 1024
 
 
 class FetchError(Exception):
-    """No whole answer came; the text says why."""
+    """No answer that helps; the text says why."""
+
+
+class NoAnswerError(FetchError):
+    """No whole answer came: no connection, a broken one, or silence."""
 
 
 class _Gathered:
@@ -46,7 +50,7 @@ class _Gathered:
     def failed(self, reason: str) -> None:
         self.connection = None
         if not self._future.done():
-            self._future.set_exception(FetchError(reason))
+            self._future.set_exception(NoAnswerError(reason))
 
     def writable(self, ready: bool) -> None:
         """The request is one piece."""
@@ -55,7 +59,7 @@ class _Gathered:
 async def fetch_json(
     pool: UpstreamPool, origin: Origin, path: bytes, body: bytes, *, timeout_s: float
 ) -> tuple[int, bytes]:
-    """POST `body` (JSON) and return status and body. Raises FetchError, also when time is up."""
+    """POST `body` (JSON) and return status and body. Raises NoAnswerError, also when time is up."""
     future: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
     answer = _Gathered(future)
     head = b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
@@ -64,7 +68,7 @@ async def fetch_json(
         async with asyncio.timeout(timeout_s):
             return await future
     except TimeoutError:
-        raise FetchError(f"no answer within {timeout_s:g} s") from None
+        raise NoAnswerError(f"no answer within {timeout_s:g} s") from None
     finally:
         if answer.connection is not None:
             answer.connection.abandon()

@@ -11,9 +11,8 @@ from collections.abc import Callable, Coroutine, Mapping
 
 from freehold.core.catalog import Catalog, Deployment, Provider
 from freehold.core.errors import CallError
-from freehold.core.servers import ServerState, ServerView
 from freehold.core.usage import Usage
-from freehold.gateway import local
+from freehold.gateway import local, refusals
 from freehold.gateway.access import Admitted, admit
 from freehold.gateway.asgi import AsgiApp, AsgiExchange
 from freehold.gateway.call import Call
@@ -191,15 +190,13 @@ class Gateway:
 
     # -- used by calls
 
-    def target_of(self, deployment: Deployment) -> Target | ServerView | CallError:
-        """Where to send; a `ServerView` when its server must be waited for."""
-        if deployment.server is not None:
-            return self._server(deployment)
+    def target_of(self, deployment: Deployment) -> Target | CallError:
+        """Where to send what a provider's deployment shall answer."""
         target = self._targets.get(deployment.name)
         if target is None:
             provider = self.catalog.providers.get(deployment.provider or "")
             if provider is None:
-                return _gone(deployment.name)
+                return refusals.gone(deployment.name)
             target = self._targets[deployment.name] = provider_target(
                 deployment, provider, only_maker=self._is_only_maker(provider)
             )
@@ -211,21 +208,12 @@ class Gateway:
         alike = [p for p in self.catalog.providers.values() if p.dialect == provider.dialect]
         return len(alike) == 1
 
-    def _server(self, deployment: Deployment) -> Target | ServerView | CallError:
-        assert deployment.server is not None
-        try:
-            view = self.servers.view(deployment.server)
-        except KeyError:
-            return _gone(deployment.name)
-        if view.state is ServerState.FAILED:
-            message = f"model server '{view.name}' has failed: {view.detail or 'see its log'}"
-            return CallError(kind="overloaded", status=503, code="server_failed", message=message)
-        if view.state is not ServerState.READY or view.base_url is None:
-            return view
-        key = f"{deployment.name} {view.base_url}"
+    def server_target(self, deployment: Deployment, base_url: str) -> Target:
+        """Where to send what a server of ours shall answer, which is there now."""
+        key = f"{deployment.name} {base_url}"
         target = self._targets.get(key)
         if target is None:
-            target = self._targets[key] = server_target(deployment, view)
+            target = self._targets[key] = server_target(deployment, base_url)
         return target
 
     def choice_of(self, asked: str) -> Choice | NoSuchModel:
@@ -346,15 +334,12 @@ class Gateway:
         self._sweep_timer = self.loop.call_later(_SWEEP_S, self._sweep)
         for connection in list(self._connections):
             connection.check(now_s)
+        heard_s = self.clock.monotonic_s()
         for call in list(self.active):
             if call.heard and call.target is not None:
                 call.heard = False
                 call.deadline_s = now_s + call.target.timeout_s
+                if call.lease is not None:
+                    call.lease.heard_s = heard_s
             elif call.deadline_s and now_s > call.deadline_s:
                 call.expire()
-
-
-def _gone(name: str) -> CallError:
-    return CallError(
-        kind="not_found", status=404, code="model_not_found", message=f"'{name}' is no longer configured"
-    )

@@ -25,8 +25,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Longest pause inside a request body."""
     keep_alive_s: float = 75.0
     connect_timeout_s: float = 5.0
-    load_wait_s: float = 600.0
-    """How long a call waits for a model server that is loading."""
+    load_wait_s: float = 3600.0
+    """Last bound on a wait for a model server; its own comes first."""
     sign_of_life_s: float = 5.0
     first_sign_s: float = 0.5
     idle_upstream_s: float = 30.0

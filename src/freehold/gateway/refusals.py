@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from freehold.core.catalog import Dialect
 from freehold.core.errors import CallError
+from freehold.core.quantities import duration_words
+from freehold.core.servers import LeaseRefusal
 from freehold.routing.choose import NoSuchModel
 
 
@@ -21,9 +23,62 @@ def not_ready_in_time(wait_s: float) -> CallError:
     return CallError(kind="overloaded", status=503, message=message, retry_after_s=10)
 
 
-def server_lost(name: str, state: str, detail: str) -> CallError:
-    message = f"model server '{name}' is {state}: {detail or 'see its log'}"
-    return CallError(kind="overloaded", status=503, code="server_failed", message=message)
+LEASE_WORDS = {
+    "failed": "failed",
+    "stopped": "is stopped",
+    "queue_full": "is full",
+    "waited_too_long": "is busy",
+    "quarantined": "refuses this request",
+    "does_not_fit": "does not fit",
+    "gone": "is gone",
+}
+"""What a route says of a server that gave no slot."""
+_LEASE_CODES = {"failed": "server_failed", "stopped": "server_stopped", "gone": "model_not_found"}
+_USUAL_RETRY_S = 10.0
+"""Where nothing was measured yet."""
+
+
+def no_lease(refusal: LeaseRefusal) -> CallError:
+    """A slot was refused. What will be better soon says when; a server that has failed, and one that does not
+    fit, wait for a person."""
+    if refusal.code == "quarantined":
+        return CallError(
+            kind="invalid_request", status=422, code="request_quarantined", message=refusal.message
+        )
+    if refusal.code == "gone":
+        return CallError(kind="not_found", status=404, code="model_not_found", message=refusal.message)
+    retry_s = refusal.retry_after_s
+    if retry_s is None and refusal.code in ("queue_full", "waited_too_long"):
+        retry_s = _USUAL_RETRY_S
+    return CallError(
+        kind="overloaded",
+        status=503,
+        code=_LEASE_CODES.get(refusal.code, refusal.code),
+        message=refusal.message,
+        retry_after_s=retry_s,
+    )
+
+
+def too_late(server: str, expected_s: float | None, allowed_s: float) -> CallError:
+    """The wait would be longer than the caller or the alias allows."""
+    needs = "no slot now" if expected_s is None else f"a slot in about {duration_words(expected_s)}"
+    message = f"model server '{server}' has {needs}, and the call may wait {duration_words(allowed_s)}"
+    return CallError(
+        kind="overloaded",
+        status=503,
+        code="waited_too_long",
+        message=message,
+        retry_after_s=_USUAL_RETRY_S if expected_s is None else expected_s,
+    )
+
+
+def gone(name: str) -> CallError:
+    message = f"'{name}' is no longer configured"
+    return CallError(kind="not_found", status=404, code="model_not_found", message=message)
+
+
+def bad_header(name: bytes, wanted: str) -> CallError:
+    return bad_body(f"the header {name.decode()} must be {wanted}", param=name.decode())
 
 
 def no_stream(place: str) -> CallError:

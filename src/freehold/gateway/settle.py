@@ -27,6 +27,8 @@ def settle(call: Call, outcome: Outcome, error: str = "", then: Callable[[], Non
         return call.measured
     call.settled = True
     call.stop_waiting()
+    if call.upstream is None:
+        call.give_back(failed=False)
     gateway = call.gateway
     gateway.active.discard(call)
     call.measured = measured = _measure(call, outcome)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from freehold.core.errors import CallError
-from freehold.core.servers import ServerView
+from freehold.core.servers import Lease, LeaseAsk, LeaseRefusal
 from freehold.dialects.errors import error_event
 from freehold.dialects.signs import StreamContinuation, after_opening, keepalive, opening
 from freehold.gateway import headers as passing
@@ -41,11 +41,9 @@ class Signs:
     def waiting(self) -> bool:
         return self._cancel is not None
 
-    def wait(self, server: str) -> None:
-        """Call `Call.server_answered` when the server is ready or lost; meanwhile show life."""
-        servers = self._call.gateway.servers
-        servers.ensure_started(server)
-        self._cancel = servers.when_ready(server, self._answered)
+    def wait(self, server: str, ask: LeaseAsk) -> None:
+        """Call `Call.leased` when there is a slot or will be none; meanwhile show life."""
+        self._cancel = self._call.gateway.servers.wait(server, ask, self._answered)
         if (
             self._call.seen.stream is True
             and not self._call.request.http10
@@ -94,10 +92,10 @@ class Signs:
         call.conn.write(replies.chunk(event) + replies.LAST_CHUNK)
         call.conn.done()
 
-    def _answered(self, view: ServerView) -> None:
+    def _answered(self, answer: Lease | LeaseRefusal) -> None:
         self._cancel = None
         self.stop()
-        self._call.server_answered(view)
+        self._call.leased(answer)
 
     def _tick(self) -> None:
         self._timer = self._call.gateway.loop.call_later(self._every_s, self._tick)

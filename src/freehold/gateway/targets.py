@@ -8,7 +8,6 @@ from __future__ import annotations
 import msgspec
 
 from freehold.core.catalog import Catalog, Deployment, Dialect, Provider
-from freehold.core.servers import ServerView
 from freehold.gateway.headers import safe_value
 from freehold.gateway.origin import Origin
 
@@ -73,12 +72,11 @@ def provider_target(deployment: Deployment, provider: Provider, *, only_maker: b
     )
 
 
-def server_target(deployment: Deployment, view: ServerView) -> Target:
+def server_target(deployment: Deployment, base_url: str) -> Target:
     """A model server of ours; only chat is taken as native, so that one translation serves every engine."""
-    assert view.base_url is not None
     return Target(
         deployment=deployment,
-        origin=Origin.of(view.base_url),
+        origin=Origin.of(base_url),
         base=b"/v1",
         native=frozenset(("chat",)),
         label=safe_value(deployment.name),

@@ -129,7 +129,11 @@ class UploadCall(Call):
 
     # -- the upstream
 
-    def _send(self, target: Target) -> None:
+    def lease_body(self) -> bytes:
+        """Its bytes are never here as a whole: nothing names it but itself."""
+        return self.id.encode()
+
+    def send_to(self, target: Target) -> None:
         self.target = target
         if target.anthropic:
             message = (
@@ -195,6 +199,7 @@ class UploadCall(Call):
         framed = (self._framed(data) if data else b"") + (b"0\r\n\r\n" if last else b"")
         if self._sending is not None:
             self._sending.write(framed)
+            self.heard = True  # a long upload is no silence of the upstream
             return
         self._waiting += framed
         if len(self._waiting) > self.gateway.limits.upload_head_bytes:
