@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -167,9 +166,7 @@ async def test_a_cage_that_cannot_be_entered_is_said_and_the_engine_runs(folder:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_a_keeper_is_small_idle_and_named(folder: Path) -> None:
-    began_s = time.perf_counter()
     process = await EngineProcess.start(SLEEPER, folder, port=1)
-    took_s = time.perf_counter() - began_s
     keeper = psutil.Process(process.keeper_pid)
     assert keeper.name() == "freehold-keeper"
     assert keeper.memory_full_info().uss < 12e6
@@ -177,7 +174,6 @@ async def test_a_keeper_is_small_idle_and_named(folder: Path) -> None:
     await asyncio.sleep(0.3)  # what is measured is that nothing happens
     assert keeper.num_ctx_switches().voluntary - before <= 1
     assert keeper.num_fds() <= 12
-    assert took_s < 1
     await end(process)
 
 

@@ -199,6 +199,45 @@ async def test_an_end_that_nobody_saw_is_told_once(folder: Path) -> None:
     assert EngineProcess.left_exit(folder) is None
 
 
+@linux
+async def test_an_engine_whose_keeper_was_lost_unseen_is_cleaned_up_and_told(folder: Path) -> None:
+    pid, keeper = await freehold_that_dies(folder, "sleep 600 & echo $!; wait")
+    process = EngineProcess.find(folder)
+    assert process is not None
+    await until(process.last_lines)
+    child = int(process.last_lines()[0])
+    os.kill(keeper, signal.SIGKILL)
+    await until(lambda: not runs(keeper) and not runs(pid))
+    assert runs(child)
+    assert EngineProcess.find(folder) is None
+    await until(lambda: not runs(child))
+    left = EngineProcess.left_exit(folder)
+    assert left is not None
+    assert left.exit.keeper_lost
+    assert left.last_lines == (str(child),)
+
+
+async def test_where_the_kernel_has_no_pidfd_the_end_is_seen_all_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    process = await EngineProcess.start(SLEEPER, folder, port=1)
+    assert (await process.stop(signal.SIGTERM, 5, "over")).signal == signal.SIGTERM
+
+
+async def test_what_is_left_alone_runs_on(folder: Path) -> None:
+    process = await EngineProcess.start(SLEEPER, folder, port=1)
+    waiting = asyncio.create_task(process.wait())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    process.leave()
+    found = EngineProcess.find(folder)
+    assert found is not None
+    assert runs(found.pid)
+    await end(found)
+
+
 async def test_after_another_boot_the_same_numbers_are_strangers(folder: Path) -> None:
     process = await EngineProcess.start(SLEEPER, folder, port=1)
     kept = json.loads((folder / "keeper.json").read_text())

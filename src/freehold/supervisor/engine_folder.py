@@ -113,10 +113,11 @@ def kill_leftovers(state: EngineState, folder: Path | None = None) -> bool:
     if state.boot_id != boot_id():
         return False
     found = relatives(session=state.keeper_pid)
-    if not found and state.engine_lives:  # no /proc to look through
-        found = [state.pid]
     for pid in found:
         with contextlib.suppress(OSError):
             if folder is None or Path(f"/proc/{pid}/cwd").samefile(folder):
                 kill(pid, signal.SIGKILL)
-    return bool(found)
+    engine_lives = state.engine_lives  # where the kernel does not end it with its keeper
+    if engine_lives:
+        kill(state.pid, signal.SIGKILL, group=True)
+    return bool(found) or engine_lives
