@@ -35,11 +35,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """`--n-cpu-moe`: experts of the first so many blocks stay on the host."""
     tensor_places: tuple[tuple[str, int | None], ...] = ()
     """`-ot`: regular expression and device (None: host); the first that matches wins."""
+    outputs: int | None = None
+    """Tokens of a micro-batch whose logits are wanted; None: one of each slot, as a server does."""
     flash: bool = True
     swa_full: bool = False
     """Windowed layers keep the whole context."""
     kv_offload: bool = True
     """False: the cache stays on the host, whatever the layers do."""
+    op_offload: bool = True
+    """A GPU computes large products of layers that are on the host: their weights pass through it."""
     mapped: bool = True
     """Weights on the host are pages of the file (mmap)."""
     repack: bool = True
