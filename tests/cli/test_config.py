@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+import pytest
 import yaml
+from msgspec.structs import replace
 
 from freehold.cli.exits import Exit
+from freehold.core.config_diff import Change, FoundProblem, ReloadPlan
 from freehold.core.config_schema import config_schema
+from freehold.core.progress import RUN_FILE, Running
+from tests.cli.answering import Running8400
 from tests.cli.conftest import Freehold
 
 SECRET = "sk-secret-0123456789"
@@ -77,6 +85,89 @@ def test_show_prints_what_is_in_force_and_no_secret(freehold: Freehold) -> None:
     as_json = freehold("config", "show", "--json")
     assert SECRET not in as_json.out
     assert as_json.json["config"] == shown
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running8400]:
+    server = Running8400()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / RUN_FILE).write_bytes(msgspec.json.encode(Running(url=server.url, pid=7, started_ms=1)))
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def plan(
+    running: Running8400, dry_run: bool, *changes: Change, problems: tuple[FoundProblem, ...] = ()
+) -> None:
+    told = ReloadPlan(file="/f.yaml", changes=changes, problems=problems, dry_run=dry_run)
+    path = f"/api/v1/config/reload?dry_run={str(dry_run).lower()}"
+    running.answers[path] = (200, msgspec.json.encode(told))
+
+
+RESTARTED = Change(key="servers.a", effect="restart", text="slots changed", server="a", outcome="done")
+
+
+def test_a_reload_says_what_was_done(freehold: Freehold, running: Running8400) -> None:
+    late = Change(key="listen", effect="restart Freehold", text="in force when Freehold is started again")
+    plan(running, False, RESTARTED, late)
+    ran = freehold("config", "reload")
+    assert ran.exit == Exit.OK
+    assert ran.out.splitlines() == [
+        "servers.a: slots changed",
+        "listen: in force when Freehold is started again (restart Freehold)",
+    ]
+    assert running.asked == ["POST /api/v1/config/reload?dry_run=false"]
+    assert freehold("config", "reload", "--json").json["changes"][0]["outcome"] == "done"
+
+
+def test_a_dry_run_is_asked_for_and_said_to_be_one(freehold: Freehold, running: Running8400) -> None:
+    plan(running, True, replace(RESTARTED, outcome="planned"))
+    ran = freehold("config", "reload", "--dry-run")
+    assert ran.out.endswith("Nothing was done: this is the plan.\n")
+    plan(running, True)
+    assert freehold("config", "reload", "--dry-run").out == "Nothing has changed.\n"
+
+
+def test_a_reload_of_a_broken_file_names_line_and_key(freehold: Freehold, running: Running8400) -> None:
+    plan(running, False, problems=(FoundProblem(message="unknown key.", line=3, key="a.b", nearest="a.c"),))
+    ran = freehold("config", "reload")
+    assert ran.exit == Exit.CONFIG
+    assert ran.out.splitlines() == [
+        "/f.yaml:3: a.b: unknown key. Did you mean 'a.c'?",
+        "Nothing was changed.",
+    ]
+
+
+def test_a_change_that_failed_ends_in_failure(freehold: Freehold, running: Running8400) -> None:
+    plan(running, False, replace(RESTARTED, outcome="failed", detail="no room"))
+    ran = freehold("config", "reload")
+    assert ran.exit == Exit.FAILED
+    assert "failed: no room" in ran.out
+
+
+def test_a_reload_without_a_running_freehold_says_so(freehold: Freehold) -> None:
+    assert freehold("config", "reload").exit == Exit.NOT_RUNNING
+
+
+def test_files_of_servers_are_looked_for_and_names_of_models_are_not(freehold: Freehold) -> None:
+    write(
+        "servers:\n  a: {model: a.gguf, draft: d.gguf}\n  b: {engine: vllm, model: Qwen/Qwen3}\n"
+        "  c: {command: [x, '{port}']}\nmodels: {m: {candidates: [a, zz]}}\n"
+    )
+    notes = freehold("config", "check", "--json").json["notes"]
+    assert [note.partition(":")[0] for note in notes] == ["servers.a.model", "servers.a.draft", "models.m"]
+
+
+def test_show_hides_what_a_program_is_given_in_variables(freehold: Freehold) -> None:
+    write(f"servers: {{a: {{model: a.gguf, env: [HF_TOKEN, TOKEN={SECRET}]}}}}\n")
+    ran = freehold("config", "show")
+    assert SECRET not in ran.out
+    assert yaml.safe_load(ran.out)["servers"]["a"]["env"] == ["HF_TOKEN", "TOKEN=(hidden)"]
 
 
 def test_the_schema_is_printed(freehold: Freehold) -> None:

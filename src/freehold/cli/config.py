@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import typer
 import yaml
 from msgspec.structs import replace
 
+from freehold.cli.control_client import find_running
 from freehold.cli.exits import Exit
-from freehold.cli.options import ConfigOption, JsonOption
+from freehold.cli.options import ConfigOption, HomeOption, JsonOption, UrlOption, chosen_home
 from freehold.cli.output import print_json, say
 from freehold.core.config import Config, ServerConfig, candidates_of
+from freehold.core.config_diff import ReloadPlan
 from freehold.core.config_file import LoadedConfig, find_config, load_config, read_config
 from freehold.core.config_schema import config_schema
 from freehold.core.errors import ConfigError
 from freehold.core.keys import normal_hash
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Check and show the configuration.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Check, show and reload the configuration."
+)
+
+_RELOAD_S = 3600.0
+"""A reload waits until calls under way have ended, and that for one server after the other."""
 
 
 @app.command()
@@ -63,6 +71,48 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 def schema(as_json: JsonOption = True) -> None:
     """Print the JSON schema of the configuration file, for editors."""
     print_json(config_schema())
+
+
+@app.command()
+def reload(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    home: HomeOption = None,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have a running Freehold read its configuration again and apply what changed.
+
+    Only what changed is touched, one server at a time; calls under way end first. A file with a mistake
+    changes nothing.
+    """
+    client = find_running(chosen_home(home), url)
+    path = f"/api/v1/config/reload?dry_run={'true' if dry_run else 'false'}"
+    plan = client.post(path, ReloadPlan, timeout_s=_RELOAD_S)
+    if as_json:
+        print_json(plan)
+    else:
+        for line in _plan_lines(plan):
+            say(line)
+    failed = any(change.outcome == "failed" for change in plan.changes)
+    raise typer.Exit(Exit.CONFIG if plan.problems else Exit.FAILED if failed else Exit.OK)
+
+
+def _plan_lines(plan: ReloadPlan) -> Iterator[str]:
+    """What happened, or would happen, one change a line."""
+    if plan.problems:
+        for problem in plan.problems:
+            told = (problem.message, problem.key, problem.nearest, problem.line)
+            yield str(ConfigError(told[0], file=plan.file, key=told[1], nearest=told[2], line=told[3]))
+        yield "Nothing was changed."
+        return
+    for change in plan.changes:
+        late = " (restart Freehold)" if change.effect == "restart Freehold" else ""
+        wrong = f" - failed: {change.detail}" if change.outcome == "failed" else ""
+        yield f"{change.key}: {change.text}{late}{wrong}"
+    if not plan.changes:
+        yield "Nothing has changed."
+    elif plan.dry_run:
+        yield "Nothing was done: this is the plan."
 
 
 def without_secrets(config: Config) -> dict[str, Any]:

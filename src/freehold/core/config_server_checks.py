@@ -45,7 +45,7 @@ def server_problems(servers: Mapping[str, ServerConfig]) -> Iterator[Problem]:
     """Every broken rule, in the order of the servers."""
     for name, server in servers.items():
         path = ("servers", name)
-        problems = [*_one_kind(server), *_meaningless(server), *_life(server), *_program(server)]
+        problems = [*_one_kind(server)] or [*_meaningless(server), *_life(server), *_program(server)]
         yield from (Problem((*path, *problem.path), problem.message) for problem in problems)
         yield from _after(name, servers)
     yield from _cycles(servers)

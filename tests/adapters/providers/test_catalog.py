@@ -11,6 +11,7 @@ from freehold.adapters.providers.catalog import (
     build_catalog,
     configured_servers,
     found_servers,
+    memory_reserve,
     unlisted,
     with_listed,
 )
@@ -18,9 +19,11 @@ from freehold.adapters.providers.discover import Discovery, FoundProvider
 from freehold.adapters.providers.gguf_files import GgufFile
 from freehold.adapters.providers.gguf_header import GgufHeader
 from freehold.core.catalog import Provider
-from freehold.core.config import Config, ProviderConfig, ServerConfig
+from freehold.core.config import AliasConfig, Config, ProviderConfig, ServerConfig
+from freehold.core.config_file import read_config
 from freehold.core.errors import ConfigError
-from freehold.core.servers import ServerSpec
+from freehold.core.memory import Reserve
+from freehold.core.servers import RestartRules, ServerSpec
 
 NOTHING = Discovery()
 GROQ = FoundProvider(
@@ -143,6 +146,75 @@ def test_relative_model_paths_start_at_the_configuration_and_home_is_expanded() 
     specs = configured_servers(config, Path("/etc/fh"), {"HOME": "/home/me"})
     assert [spec.model for spec in specs] == ["/etc/fh/m/a.gguf", "/home/me/b.gguf", "/abs/c.gguf"]
     assert (specs[0].context, specs[0].slots) == (8192, 2)
+
+
+def test_a_configured_server_says_all_that_the_file_said(tmp_path: Path) -> None:
+    text = """
+servers:
+  glm: {model: m.gguf, context: 8192, slots: 2, kv: q8_0, gpus: [1], gpu_layers: 9, cache_ram: 1GiB,
+        pin: true, draft: d.gguf, projector: p.gguf, args: [--x], env: [A=1], start: always, priority: 7, after: [old],
+        restart: {tries: 1, interval: 2, delay: 3, longest_delay: 4}, memory: {vram: 5, ram: 6, limit: 7},
+        min_stay: 8, load_timeout: 9, drain_timeout: 10, stop_timeout: 11, stop_signal: SIGINT,
+        stall_timeout: 12, max_queue: 13, max_wait: 14, health: /h}
+  big: {engine: vllm, model: Qwen/Qwen3-32B, gpu_memory: 0.4, idle_stop: 15m, gpus: none, keep_warm: false}
+  embed: {engine: ollama, model: nomic-embed-text}
+  voice: {command: [tts, "{port}"]}
+  old: {adopt: "http://127.0.0.1:8080/", model: their-id}
+"""
+    path = tmp_path / "freehold.yaml"
+    path.write_text(text)
+    config, problems = read_config(path, {"HOME": "/home/me"})
+    assert config is not None, problems
+    glm, big, embed, voice, old = configured_servers(config, tmp_path, {"HOME": "/home/me"})
+    assert glm == ServerSpec(
+        name="glm",
+        model=str(tmp_path / "m.gguf"),
+        context=8192,
+        slots=2,
+        kv_type="q8_0",
+        gpus=(1,),
+        gpu_layers=9,
+        cache_ram_bytes=1024**3,
+        pin=True,
+        draft=str(tmp_path / "d.gguf"),
+        projector=str(tmp_path / "p.gguf"),
+        args=("--x",),
+        env=("A=1",),
+        start="always",
+        priority=7,
+        after=("old",),
+        restart=RestartRules(tries=1, interval_s=2, first_delay_s=3, longest_delay_s=4),
+        vram_bytes=5,
+        ram_bytes=6,
+        ram_limit_bytes=7,
+        min_stay_s=8,
+        load_timeout_s=9,
+        drain_timeout_s=10,
+        stop_timeout_s=11,
+        stop_signal="SIGINT",
+        stall_timeout_s=12,
+        max_queue=13,
+        max_wait_s=14,
+        health_path="/h",
+    )
+    assert (big.engine, big.model, big.upstream_id, big.gpus) == ("vllm", "Qwen/Qwen3-32B", "big", ())
+    assert (big.gpu_memory, big.idle_stop_s, big.context, big.slots) == (0.4, 900.0, 0, 32)
+    assert (embed.upstream_id, embed.slots, embed.start) == ("nomic-embed-text", 4, "on-demand")
+    assert (voice.engine, voice.upstream_id, voice.folder) == ("command", "voice", str(tmp_path))
+    assert (old.engine, old.adopt, old.upstream_id) == ("adopt", "http://127.0.0.1:8080", "their-id")
+
+
+def test_a_server_that_says_nothing_else_is_as_the_house_would_have_it() -> None:
+    config = Config(servers={"a": ServerConfig(model="/m.gguf")})
+    assert configured_servers(config, Path("/"), {}) == [ServerSpec(name="a", model="/m.gguf")]
+    assert memory_reserve(config) == Reserve()
+
+
+def test_an_alias_may_say_how_long_it_waits() -> None:
+    config = Config(models={"a": AliasConfig(candidates=("glm",), max_wait_s=20.0), "b": ("glm",)})
+    catalog = build_catalog(config, NOTHING, [ServerSpec(name="glm", model="g.gguf")])
+    assert catalog.aliases == {"a": ("glm",), "b": ("glm",)}
+    assert catalog.max_waits == {"a": 20.0}
 
 
 def test_found_files_become_servers_named_after_the_file() -> None:
