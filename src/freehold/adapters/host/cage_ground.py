@@ -38,15 +38,15 @@ def find_ground(mount: Mount) -> Path:
     return ground
 
 
-def choose_ground(own: Path, top: Path, delegated: Callable[[Path], bool]) -> Path | None:
+def choose_ground(own: Path, top: Path, delegated: Callable[[Path, Path], bool]) -> Path | None:
     """Our own group when it was given to us, else the one above it (then we already live in a leaf)."""
     for folder in (own, own.parent):
-        if (folder == top or top in folder.parents) and delegated(folder):
+        if (folder == top or top in folder.parents) and delegated(folder, top):
             return folder
     return None
 
 
-def is_delegated(folder: Path) -> bool:
+def is_delegated(folder: Path, top: Path) -> bool:
     """Whether this group was handed over: systemd marks it so; in a container the visible top is ours when
     it is writable and not the machine's own root group (which alone has no `cgroup.type`)."""
     if not os.access(folder / "cgroup.procs", os.W_OK) or not os.access(folder, os.W_OK):
@@ -55,8 +55,7 @@ def is_delegated(folder: Path) -> bool:
         with suppress(OSError):
             if os.getxattr(folder, name) == b"1":
                 return True
-    in_namespace = _text("/proc/self/cgroup").strip().endswith("::/")
-    return in_namespace and (folder / "cgroup.type").exists()
+    return folder == top and (folder / "cgroup.type").exists()
 
 
 def enable_memory(folder: Path) -> None:

@@ -32,10 +32,11 @@ class HostCages:
     why, and every call does nothing.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, mount: Mount | None = None) -> None:
+        """`mount`: where cgroups are, when it is not to be found out."""
         self._name = folder_name(home)
         self._lock = threading.Lock()
-        self._mount: Mount | None = None
+        self._mount = mount
         self._folder: Path | None = None
         self._blind = ""
         self._before: dict[str, Counters] = {}

@@ -70,8 +70,12 @@ class GpuEvents:
     def close(self) -> None:
         """The thread is gone afterwards, or ends within two seconds."""
         self._stop.set()
+        self.join(0.1)
+
+    def join(self, timeout_s: float = WAIT_MS / 1000) -> None:
+        """Until the thread has ended by itself: no GPU, or a lost one."""
         if self._thread is not None:
-            self._thread.join(timeout=0.1)
+            self._thread.join(timeout_s)
 
     def _run(self) -> None:
         nvml = self._nvml or find_nvml()

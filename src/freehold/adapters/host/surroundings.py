@@ -104,7 +104,7 @@ def file_state(path: str | None) -> FileState | None:
         return None
     try:
         found = Path(path).stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return FileState(found.st_size, found.st_mtime_ns, found.st_ino) if Path(path).is_file() else None
 
