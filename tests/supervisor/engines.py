@@ -84,8 +84,8 @@ class StandinEngine:
 
 
 async def become(base_url: str | None, mode: str) -> None:
-    """From now on the stand-in is `silent` (takes connections, answers nothing), `busy` (the same, computing),
-    `mute` (answers health, generates nothing) or `broken` (health is an error)."""
+    """From now on the stand-in is `silent` (takes connections, answers nothing), `busy` (the same while it
+    computes), `mute` (answers health, generates nothing) or `broken` (health is an error)."""
     assert base_url is not None
     with await asyncio.to_thread(urllib.request.urlopen, f"{base_url}/become/{mode}", timeout=5) as answer:
         assert answer.status == 200

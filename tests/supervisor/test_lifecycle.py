@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freehold.core.servers import RestartRules
 from freehold.core.servers import ServerState as S
 from freehold.supervisor.lifecycle import (
     ALIVE,
@@ -16,18 +17,21 @@ from freehold.supervisor.lifecycle import (
     Death,
     GiveUp,
     IllegalMoveError,
-    RestartPolicy,
     Retry,
     after_death,
     check_move,
-    describe,
-    exit_words,
-    telling_lines,
+    recent,
 )
 
-POLICY = RestartPolicy(tries=4, tries_unready=2, first_delay_s=1.0, longest_delay_s=3.0, forgive_after_s=60.0)
-CRASH = Death(exit_code=-11, was_ready=True, ready_s=5.0)
-REFUSAL = Death(exit_code=1, was_ready=False, last_lines=("no such model",))
+RULES = RestartRules(tries=4, interval_s=60.0, tries_unready=2, first_delay_s=1.0, longest_delay_s=3.0)
+
+
+def crash(at_s: float = 0.0) -> Death:
+    return Death(at_s=at_s, was_ready=True, sentence="It crashed.")
+
+
+def refusal(at_s: float = 0.0, *, by_itself: bool = True) -> Death:
+    return Death(at_s=at_s, was_ready=False, by_itself=by_itself, sentence="No such model.")
 
 
 def test_every_state_has_its_moves_and_none_leads_to_itself() -> None:
@@ -63,86 +67,57 @@ def test_nobody_waits_for_a_state_without_a_way_to_ready() -> None:
 @pytest.mark.parametrize(
     ("deaths", "expected"),
     [
-        pytest.param([CRASH], Retry(1.0), id="first crash: again after the first delay"),
-        pytest.param([CRASH, CRASH], Retry(2.0), id="second: twice as long"),
-        pytest.param([CRASH] * 3, Retry(3.0), id="third: no longer than the longest"),
+        pytest.param([crash()], Retry(1.0), id="first crash: again after the first delay"),
+        pytest.param([crash(0), crash(1)], Retry(2.0), id="second: twice as long"),
+        pytest.param([crash(0), crash(1), crash(2)], Retry(3.0), id="third: no longer than the longest"),
+        pytest.param([refusal()], Retry(1.0), id="a refusal gets a second chance: its port may be taken"),
+        pytest.param([crash(0), refusal(1)], Retry(2.0), id="refusals are counted apart from crashes"),
+        pytest.param([refusal(0), crash(1), refusal(2)], Retry(3.0), id="and only in a row"),
         pytest.param(
-            [REFUSAL], Retry(1.0), id="a refusal gets a second chance (the port may have been taken)"
-        ),
-        pytest.param([CRASH, REFUSAL], Retry(2.0), id="refusals are counted apart from crashes"),
-        pytest.param([REFUSAL, CRASH, REFUSAL], Retry(3.0), id="and only in a row"),
-        pytest.param(
-            [CRASH, CRASH, CRASH, Death(exit_code=-9, was_ready=True, ready_s=61.0)],
+            [crash(0), crash(1), crash(2), crash(63)],
             Retry(1.0),
-            id="a long healthy time forgives what was before",
+            id="what lies before the interval is forgiven",
         ),
         pytest.param(
-            [Death(exit_code=-9, was_ready=False), Death(exit_code=-9, was_ready=False)],
+            [refusal(0, by_itself=False), refusal(1, by_itself=False)],
             Retry(2.0),
-            id="killed while loading is no refusal",
+            id="killed by somebody while loading is no refusal",
         ),
     ],
 )
 def test_what_a_death_leads_to(deaths: list[Death], expected: Retry) -> None:
-    assert after_death(deaths, POLICY) == expected
+    assert after_death(deaths, RULES, 0.0) == expected
 
 
-def test_a_model_that_cannot_load_is_given_up_after_two_refusals_with_its_own_words() -> None:
-    step = after_death([REFUSAL, REFUSAL], POLICY)
-    assert step == GiveUp(
-        "Ended with exit code 1 before it was ready. Its last words: no such model. Tried 2 times."
-    )
+def test_a_model_that_cannot_load_is_given_up_after_two_refusals_with_its_reason() -> None:
+    step = after_death([refusal(0), refusal(1)], RULES, 0.0)
+    assert step == GiveUp("No such model. Tried 2 times without becoming ready.")
 
 
-def test_a_server_that_keeps_crashing_is_given_up_with_the_signal() -> None:
-    step = after_death([CRASH] * 4, POLICY)
-    assert isinstance(step, GiveUp)
-    assert "signal SIGSEGV (11) after it was ready" in step.reason
-    assert "4 times in a row" in step.reason
+def test_a_server_that_keeps_crashing_is_given_up_with_its_reason() -> None:
+    step = after_death([crash(n) for n in range(4)], RULES, 0.0)
+    assert step == GiveUp("It crashed. Died 4 times within 60 s.")
+
+
+def test_chance_lengthens_the_delay_by_its_share_so_that_servers_do_not_come_back_together() -> None:
+    assert after_death([crash()], RULES, 1.0) == Retry(1.2)
+    assert after_death([crash()], RULES, 0.5) == Retry(1.1)
 
 
 @given(
     st.lists(
         st.builds(
-            Death,
-            exit_code=st.integers(-64, 255),
-            was_ready=st.booleans(),
-            ready_s=st.floats(0, 59, allow_nan=False),
+            Death, at_s=st.floats(0, 1000, allow_nan=False), was_ready=st.booleans(), by_itself=st.booleans()
         ),
         min_size=1,
         max_size=30,
-    )
+    ),
+    st.floats(0, 1, allow_nan=False),
 )
-def test_delays_are_bounded_and_starting_ends_some_day(deaths: list[Death]) -> None:
-    step = after_death(deaths, POLICY)
-    if len(deaths) >= POLICY.tries:
+def test_delays_are_bounded_and_starting_ends_some_day(deaths: list[Death], chance: float) -> None:
+    deaths.sort(key=lambda death: death.at_s)
+    step = after_death(deaths, RULES, chance)
+    if len(recent(deaths, RULES)) >= RULES.tries:
         assert isinstance(step, GiveUp)
     if isinstance(step, Retry):
-        assert 0 < step.delay_s <= POLICY.longest_delay_s
-
-
-def test_the_lines_with_errors_tell_more_than_the_last_ones() -> None:
-    lines = [
-        "0.00.001.9 I srv init: loading model",
-        "0.00.004.7 E gguf_init: failed to read key-value pairs",
-        "0.00.004.9 E llama_model_load: error loading model",
-        "0.00.005.0 I srv: cleaning up before exit...",
-    ]
-    assert telling_lines(lines) == [
-        "gguf_init: failed to read key-value pairs",
-        "llama_model_load: error loading model",
-    ]
-    assert telling_lines(["one", "two", "three"]) == ["two", "three"]
-
-
-def test_a_silent_death_is_said_to_be_silent() -> None:
-    assert describe(Death(exit_code=-1, was_ready=True)) == (
-        "Ended with signal SIGHUP (1) after it was ready. It said nothing."
-    )
-
-
-@pytest.mark.parametrize(
-    ("code", "words"), [(0, "exit code 0"), (-9, "signal SIGKILL (9)"), (-250, "signal unknown (250)")]
-)
-def test_exit_codes_in_words(code: int, words: str) -> None:
-    assert exit_words(code) == words
+        assert RULES.first_delay_s <= step.delay_s <= RULES.longest_delay_s * (1 + RULES.jitter)

@@ -91,6 +91,8 @@ class Arbiter:
         self._bell.clear()
 
     async def _turn(self) -> None:
+        for server in self._servers.values():
+            server.drop_if_unwanted()
         known = {name for name, server in self._servers.items() if server.is_waiting}
         machine, ways = await self.measure()
         self._keep_if_unneeded()
@@ -108,8 +110,8 @@ class Arbiter:
         if isinstance(step, Start):
             if step.name in known:
                 server.admit(step.placement)
-            elif server.spec.keep_warm:
-                server.begin(due=True)
+            else:  # kept warm, or needed by another: how it can run is measured in the next turn
+                server.begin(due=server.spec.keep_warm)
                 self.nudge()
         elif isinstance(step, Evict):
             price = duration_words(step.price)

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from freehold.core.deaths import DeathFacts, ExitFacts, HostEvidence, Observation
+from freehold.core.deaths import Certificate, DeathFacts, ExitFacts, HostEvidence, Observation
 from freehold.core.memory import MemoryUse, Placement
 from freehold.core.servers import Launch, Lease, ServerSpec
-from freehold.supervisor.process import EngineProcess
+from freehold.supervisor.foreign import ForeignProcess
+from freehold.supervisor.postmortem import certify
+from freehold.supervisor.process import EngineProcess, LeftExit
 from freehold.supervisor.watch import Watch
 
 _SAMPLES = 120
@@ -22,7 +24,7 @@ _SAMPLES = 120
 class Running(msgspec.Struct, kw_only=True):
     """One process of ours from its start to its end, with what was noted meanwhile."""
 
-    process: EngineProcess
+    process: EngineProcess | ForeignProcess
     launch: Launch
     watch: Watch
     base_url: str
@@ -39,17 +41,17 @@ class Running(msgspec.Struct, kw_only=True):
     hung: str = ""
 
 
-async def death_facts(
+async def inquest(
     spec: ServerSpec, running: Running, exit: ExitFacts, leases: Sequence[Lease], evidence_s: float
-) -> DeathFacts:
-    """Everything about this end. Asks the machine within `evidence_s`, but for an end that needs no
-    explanation: our own order, carried out."""
+) -> Certificate:
+    """Why it ended, as far as can be known. Asks the machine within `evidence_s`, but for an end that needs
+    no explanation: our own order, carried out."""
     process = running.process
     host = HostEvidence()
     if running.observation is not None and not _as_ordered(spec, running, exit):
         host = await _host_evidence(running.observation, evidence_s)
     need = running.placement.need if running.placement is not None else None
-    return DeathFacts(
+    facts = DeathFacts(
         server=spec.name,
         engine=spec.engine,
         program=process.program or running.launch.program,
@@ -68,6 +70,23 @@ async def death_facts(
         in_flight=tuple(hashlib.sha256(lease.body).hexdigest() for lease in leases),
         host=host,
     )
+    return certify(facts)
+
+
+def certify_left(spec: ServerSpec, left: LeftExit) -> Certificate:
+    """Of an end while no Freehold ran: only what its keeper wrote down is known."""
+    facts = DeathFacts(
+        server=spec.name,
+        engine=spec.engine,
+        program=left.program,
+        pid=left.pid,
+        started_ms=left.started_ms,
+        exit=left.exit,
+        orders=left.orders,
+        last_lines=left.last_lines,
+        host=HostEvidence(rebooted=left.rebooted, blind={"host": "no Freehold ran when it ended"}),
+    )
+    return certify(facts)
 
 
 def _as_ordered(spec: ServerSpec, running: Running, exit: ExitFacts) -> bool:

@@ -20,11 +20,10 @@ from freehold.core.memory import Placement
 from freehold.core.servers import Engine, LeaseRefusal, ServerSpec
 from freehold.core.servers import ServerState as S
 from freehold.supervisor import lifecycle
-from freehold.supervisor.inquest import Running, death_facts
+from freehold.supervisor.inquest import Running, inquest
 from freehold.supervisor.leasing import Leasing
 from freehold.supervisor.liveness import Health, Hung, Kind, Look
 from freehold.supervisor.orders import Order, Orders
-from freehold.supervisor.postmortem import certify
 from freehold.supervisor.process import EngineProcess
 from freehold.supervisor.records import Records
 from freehold.supervisor.room import memory_back
@@ -69,12 +68,6 @@ class Life:
         self._deaths: tuple[lifecycle.Death, ...] = ()
         self._drain_began_s: float | None = None
 
-    def use(self, spec: ServerSpec, engine: Engine) -> None:
-        """For the next process."""
-        self._spec = spec
-        self._engine = engine
-        self.forgive()
-
     def forgive(self) -> None:
         """Forget earlier deaths: a person wants another try."""
         self._deaths = ()
@@ -100,7 +93,7 @@ class Life:
 
     async def _round(self, placement: Placement | None, found: EngineProcess | None) -> bool:
         """One process from its start to its end; whether another one follows."""
-        if (order := self.orders.now) is not None:
+        if (order := self.orders.now) is not None and found is None:
             self._stopped(order)
             return False
         running = self.running = await self._begin(placement, found)
@@ -324,8 +317,7 @@ class Life:
     async def _certify(self, running: Running, exit: ExitFacts) -> Certificate:
         """Look into the death, while the machine still shows it, and tell."""
         leases = self._leasing.forget()
-        facts = await death_facts(self._spec, running, exit, leases, self._settings.evidence_s)
-        certificate = certify(facts)
+        certificate = await inquest(self._spec, running, exit, leases, self._settings.evidence_s)
         if running.observation is not None:
             running.observation.close()
         if self._settings.cages is not None:

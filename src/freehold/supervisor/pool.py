@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
@@ -11,6 +12,7 @@ from types import TracebackType
 from freehold.core.clock import Clock, SystemClock
 from freehold.core.deaths import Certificate
 from freehold.core.errors import ConfigError, FreeholdError
+from freehold.core.memory import MemoryUse
 from freehold.core.servers import (
     Engine,
     Lease,
@@ -18,14 +20,16 @@ from freehold.core.servers import (
     LeaseRefusal,
     ServerLoad,
     ServerSpec,
+    ServerState,
     ServerView,
 )
 from freehold.supervisor import quarantine
 from freehold.supervisor.arbiter import Arbiter
+from freehold.supervisor.inquest import certify_left
 from freehold.supervisor.leasing import Answer
 from freehold.supervisor.life import Ties
 from freehold.supervisor.orders import Order
-from freehold.supervisor.process import OwnerLock
+from freehold.supervisor.process import EngineProcess, OwnerLock, launch_key
 from freehold.supervisor.quarantine import Quarantine
 from freehold.supervisor.records import Records
 from freehold.supervisor.residency import Residency
@@ -38,6 +42,7 @@ OnDeath = Callable[[Certificate], None]
 
 _CERTIFICATES = 20
 """Kept for each server; the ledger has them all."""
+_OTHERS_STOP_S = 5.0
 _NO_CALLS_FAULT = frozenset(
     {"asked-by-us", "host-reboot", "parent-died", "hangup", "port-taken", "missing-library", "disk-full"}
 )
@@ -129,8 +134,7 @@ class ServerPool:
         """Make a server known, stopped. Raises `ConfigError` as the constructor does."""
         if spec.name in self._servers:
             raise ConfigError(f"two servers are called '{spec.name}'", key=f"servers.{spec.name}")
-        engine = self._engine(spec)
-        self._servers[spec.name] = ManagedServer(spec, engine, self._ties, self._changed)
+        self._servers[spec.name] = ManagedServer(spec, self._engine(spec), self._ties, self._changed)
 
     async def replace(self, spec: ServerSpec) -> None:
         """Go on under another specification: a server that runs is drained, stopped and started again; its
@@ -147,7 +151,10 @@ class ServerPool:
         self._ties.records.forget(name)
         self._arbiter.nudge()
 
-    def _engine(self, spec: ServerSpec) -> Engine:
+    def _engine(self, spec: ServerSpec) -> Engine | None:
+        """None for an adopted server."""
+        if spec.adopt:
+            return None
         engine = self._engines.get(spec.engine)
         if engine is None:
             raise ConfigError(f"no engine '{spec.engine}' here", key=f"servers.{spec.name}.engine")
@@ -156,9 +163,9 @@ class ServerPool:
     # -- orders
 
     def start_all(self) -> None:
-        """Ask for all that shall always run, where there is room."""
+        """Ask for all that shall always run, where there is room; and look for those that others run."""
         for server in self._servers.values():
-            if server.spec.start == "always":
+            if server.spec.start == "always" or server.spec.adopt:
                 server.begin(due=True)
 
     def start(self, name: str) -> None:
@@ -180,6 +187,53 @@ class ServerPool:
         await server.end(order)
         server.begin()
 
+    def take_over(self, name: str) -> None:
+        """An adopted server becomes ours, and runs on: it may be stopped, restarted and evicted from now on.
+        Raises FreeholdError when nobody answers there, or nothing says how to start it again."""
+        server = self._servers[name]
+        spec = server.spec
+        kind = "command" if spec.command else "llama.cpp" if spec.model.startswith("/") else ""
+        engine = self._engines.get(kind if spec.engine == "adopt" else spec.engine)
+        if not spec.adopt:
+            raise FreeholdError(f"'{name}' is ours already")
+        if engine is None:
+            raise FreeholdError(
+                f"'{name}' cannot be taken over: nothing says how to start it again; give it its model's path"
+            )
+        server.take_over(engine)
+
+    async def adopt_running(self, *, stop_others: bool = True) -> None:
+        """Go on with the servers that an earlier Freehold left running, and tell of those that ended
+        meanwhile. One that was started otherwise than it is configured now is restarted; one that nobody
+        configured is stopped (`stop_others`). May be called again when more servers are known."""
+        known = {self._settings.folder(name): server for name, server in self._servers.items()}
+        for folder, server in known.items():
+            if server.status.state is not ServerState.STOPPED or server.spec.adopt:
+                continue
+            if (found := EngineProcess.find(folder)) is not None:
+                self._take_up(server, found)
+            elif (left := EngineProcess.left_exit(folder)) is not None:
+                self._died(certify_left(server.spec, left))
+        if stop_others:
+            folders = [folder for folder in self._settings.servers.iterdir() if folder.is_dir()]
+            others = [EngineProcess.find(folder) for folder in folders if folder not in known]
+            reason = "nobody has configured it any more"
+            stops = [one.stop(signal.SIGTERM, _OTHERS_STOP_S, reason) for one in others if one is not None]
+            await asyncio.gather(*stops)
+
+    def _take_up(self, server: ManagedServer, found: EngineProcess) -> None:
+        engine = self._engine(server.spec)
+        assert engine is not None
+        placement = self._ties.records.of(server.spec).placement
+        order: Order | None = None
+        try:
+            key = launch_key(engine.launch(server.spec, found.port, placement))
+        except FreeholdError:
+            key = ""
+        if key != found.launch_key:
+            order = Order(reason="it was started otherwise than it is configured now", then="start")
+        server.take_up(found, placement, order)
+
     # -- to see
 
     def view(self, name: str) -> ServerView:
@@ -190,6 +244,11 @@ class ServerPool:
 
     def load(self, name: str) -> ServerLoad:
         return self._servers[name].leasing.slots.load(self._clock.monotonic_s())
+
+    def memory_use(self, name: str) -> MemoryUse | None:
+        """What it held at the newest reading; None before the first. Raises `KeyError`."""
+        running = self._servers[name].life.running
+        return running.memory[-1] if running is not None and running.memory else None
 
     def certificates(self, name: str) -> Sequence[Certificate]:
         """Of this run of Freehold, newest first."""
@@ -209,6 +268,8 @@ class ServerPool:
 
     def wait(self, name: str, ask: LeaseAsk, callback: Answer) -> Callable[[], None]:
         server = self._servers[name]
+        if server.is_waiting:
+            self._arbiter.nudge()  # who waits, and how urgently, is no longer the same
         if self._blocked and (refusal := self._quarantined(name, ask)) is not None:
             handle = asyncio.get_running_loop().call_soon(callback, refusal)
             return handle.cancel

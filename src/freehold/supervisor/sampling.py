@@ -16,9 +16,11 @@ def _read(gauge: MemoryGauge, pids: Iterable[int]) -> tuple[MachineMemory, list[
 
 async def sample(gauge: MemoryGauge, processes: list[Running]) -> None:
     """One reading for each, kept in its own ring. The files are read in a thread."""
+    pids = [one.process.pid for one in processes if one.process.pid is not None]
+    processes = [one for one in processes if one.process.pid is not None]
     if not processes:
         return
-    machine, uses = await asyncio.to_thread(_read, gauge, [one.process.pid for one in processes])
+    machine, uses = await asyncio.to_thread(_read, gauge, pids)
     free = {gpu.index: gpu.free_bytes for gpu in machine.gpus}
     for running, use in zip(processes, uses, strict=True):
         running.memory.append(use)

@@ -9,9 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
+from freehold.core.errors import FreeholdError
 from freehold.core.memory import MemoryNeed, Placement
 from freehold.core.servers import Engine, LeaseAsk, LeaseRefusal, ServerSpec
 from freehold.core.servers import ServerState as S
+from freehold.supervisor.adopted import AdoptedLife
 from freehold.supervisor.leasing import Answer, Leasing
 from freehold.supervisor.life import Life, Ties
 from freehold.supervisor.orders import Order
@@ -25,20 +29,26 @@ _WAITS = "waits for its turn"
 class ManagedServer:
     """See the module. `status.view` and `leasing` may be read by the pool at any time."""
 
-    def __init__(self, spec: ServerSpec, engine: Engine, ties: Ties, on_change: OnChange) -> None:
+    def __init__(self, spec: ServerSpec, engine: Engine | None, ties: Ties, on_change: OnChange) -> None:
+        """`engine` None: it is adopted."""
         self.spec = spec
         self.status = Status(spec, ties.clock, on_change)
         self.leasing = Leasing(spec, ties.clock)
-        self.life = Life(spec, engine, ties, self.status, self.leasing)
         self._ties = ties
-        self._on_change = on_change
-        self._next: tuple[ServerSpec, Engine] | None = None
+        self.life = self._new_life(engine)
+        self._next: tuple[ServerSpec, Engine | None] | None = None
         """To be used once the process that runs is gone."""
         self._task: asyncio.Task[Order | None] | None = None
         self._ordered = False
         """Somebody asked for it to run, beside the calls that wait."""
         self._due = False
-        self._ready_s = 0.0
+        self._held_down = False
+        """Somebody stopped it: keep-warm does not bring it back."""
+
+    def _new_life(self, engine: Engine | None) -> Life | AdoptedLife:
+        if engine is None:
+            return AdoptedLife(self.spec, self._ties, self.status, self.leasing)
+        return Life(self.spec, engine, self._ties, self.status, self.leasing)
 
     # -- asked for
 
@@ -51,8 +61,13 @@ class ManagedServer:
         """Ask for it to run, if it does not and has not failed. `due`: only where there is room."""
         self._ordered |= ordered and not due
         self._due |= due
-        if self.status.state is S.STOPPED:
+        self._held_down = False
+        if self._task is None and self.status.state is S.STOPPED:
             self.status.move(S.STARTING, _WAITS)
+            if isinstance(self.life, AdoptedLife):
+                self.admit(None)
+        elif isinstance(self.life, AdoptedLife):
+            self.life.orders.ring()
 
     def begin_again(self) -> None:
         """Also after a failure, with a clean record."""
@@ -91,10 +106,12 @@ class ManagedServer:
 
     def refusal(self) -> LeaseRefusal | None:
         """Why no call will be served, however long it waits."""
-        if self.status.state is not S.FAILED:
-            return None
-        detail = self.status.view.detail
-        return LeaseRefusal(code="failed", message=f"model server '{self.spec.name}' has failed: {detail}")
+        name, detail = self.spec.name, self.status.view.detail
+        if self.status.state is S.FAILED:
+            return LeaseRefusal(code="failed", message=f"model server '{name}' has failed: {detail}")
+        if self._task is not None and self.status.state is S.STOPPED:
+            return LeaseRefusal(code="stopped", message=f"model server '{name}' is adopted: {detail}")
+        return None
 
     def gave_back(self, *, failed: bool, now_s: float) -> None:
         """A call ended: what that says of the server, and whether somebody waits for it to be empty."""
@@ -108,6 +125,11 @@ class ManagedServer:
             running.watch.worked_s = now_s
             if self.leasing.base_url is None:
                 self.life.orders.ring()
+
+    def drop_if_unwanted(self) -> None:
+        """It waits for its turn, and nobody for it any more."""
+        if self.is_waiting and not (self._ordered or self._due or self.leasing.slots.busy):
+            self.status.move(S.STOPPED, "")
 
     def estimated_wait_s(self, now_s: float) -> float | None:
         """See `ModelServers.estimated_wait_s`."""
@@ -130,6 +152,7 @@ class ManagedServer:
         """Stop it, and wait until its process is gone; with `order.then` "start" it is asked for again."""
         if order.then == "stay":
             self._ordered = self._due = False
+            self._held_down = True
             words = f"model server '{self.spec.name}' was stopped"
             self.leasing.refuse(LeaseRefusal(code="stopped", message=words))
         if self._task is not None:
@@ -146,13 +169,29 @@ class ManagedServer:
         if self._task is not None and self.life.orders.now is None:
             self.life.orders.give(order)
 
+    def take_over(self, engine: Engine) -> None:
+        """An adopted server becomes ours: it may be stopped, and `engine` starts it the next time. Raises
+        FreeholdError when it is not there."""
+        if not isinstance(self.life, AdoptedLife) or self.status.state is not S.READY:
+            raise FreeholdError(f"'{self.spec.name}' cannot be taken over: it is {self.status.state}")
+        self.life.take_over()
+        self._next = (msgspec.structs.replace(self.spec, adopt=""), engine)
+
+    def take_up(self, found: EngineProcess, placement: Placement | None, order: Order | None) -> None:
+        """Go on with a process that an earlier Freehold left; `order` None: it is what is wanted."""
+        if self._task is None and self.status.state is S.STOPPED:
+            self.status.move(S.STARTING, "was left running")
+            if order is not None:
+                self.life.orders.give(order)
+            self.admit(placement, found)
+
     def keep(self) -> None:
         """Not evicted after all, if its process still serves."""
         order = self.life.orders.now
         if order is not None and order.for_name and self.status.state is S.DRAINING:
             self.life.orders.withdraw()
 
-    async def replace(self, spec: ServerSpec, engine: Engine, reason: str) -> None:
+    async def replace(self, spec: ServerSpec, engine: Engine | None, reason: str) -> None:
         """Go on under another specification; calls that wait go on waiting."""
         self._next = (spec, engine)
         if self._task is None and self.status.state in (S.STOPPED, S.FAILED):
@@ -193,7 +232,7 @@ class ManagedServer:
             self._next = None
             self.status.use(self.spec)
             self.leasing.slots.use(self.spec)
-            self.life.use(self.spec, engine)
+            self.life = self._new_life(engine)
 
     # -- as the arbiter sees it
 
@@ -210,7 +249,7 @@ class ManagedServer:
             pin=spec.pin,
             priority=spec.priority,
             min_stay_s=spec.min_stay_s,
-            keep_warm=spec.keep_warm,
+            keep_warm=spec.keep_warm and not self._held_down,
             due=self._due,
             ordered=self._ordered,
             idle_stop_s=spec.idle_stop_s,

@@ -30,7 +30,6 @@ class Status:
             model_id=spec.upstream_id,
             state=ServerState.STOPPED,
             since_ms=clock.now_ms(),
-            ours=not spec.adopt,
         )
         self.use(spec)
 
@@ -44,6 +43,7 @@ class Status:
             engine=spec.engine,
             model=spec.model,
             model_id=spec.upstream_id,
+            ours=not spec.adopt,
             slots=spec.slots,
             context=spec.context,
             priority=spec.priority,
