@@ -15,7 +15,7 @@ from freehold.core.progress import RUN_FILE, Running
 from freehold.web.control import (
     CallView,
     CostReport,
-    GpuShare,
+    ServerGpu,
     LogView,
     ServerMemory,
     ServerSpeed,
@@ -41,7 +41,7 @@ BUSY = ServerView(
         planned_ram_bytes=GIB,
         planned_vram_bytes=8 * GIB,
         measured_ram_bytes=GIB // 2,
-        gpus=(GpuShare(gpu=0, planned_bytes=8 * GIB, measured_bytes=7 * GIB),),
+        gpus=(ServerGpu(gpu=0, planned_bytes=8 * GIB, measured_bytes=7 * GIB),),
     ),
     speed=ServerSpeed(calls=9, tokens_in_per_s=120.4, tokens_out_per_s=33.3, first_token_p50_ms=87),
 )

@@ -36,7 +36,8 @@ _UNKNOWN = {
 
 
 class HouseAppraiser:
-    """See the module. `engines` are those of the house, by name; `home` is the state folder."""
+    """See the module. `engines` are those of the house, by name; `home` is the state folder.
+    `pretended_gpus`: the machine is imagined, and its engines can use its GPUs."""
 
     def __init__(
         self,
@@ -44,12 +45,15 @@ class HouseAppraiser:
         engines: Mapping[str, Engine],
         env: Mapping[str, str],
         reserve: Reserve | None = None,
+        *,
+        pretended_gpus: bool = False,
     ) -> None:
         self._file = home / "servers" / FILE
         self._env = env
         self._reserve = reserve or Reserve()
         self._models = ModelFiles()
         self._builds = EngineBuilds(engines, env)
+        self._pretended_gpus = pretended_gpus
         self._known = _read(self._file)
         self._raw: OrderedDict[str, MemoryNeed] = OrderedDict()
         """What the formulas said, before corrections, by key of the run: the newest."""
@@ -108,7 +112,7 @@ class HouseAppraiser:
         """The machine with those GPUs only that the configuration and the engine's program allow."""
         if not machine.gpus:
             return machine
-        allowed = spec.gpus if self._builds.sees_gpus(spec) else ()
+        allowed = spec.gpus if self._pretended_gpus or self._builds.sees_gpus(spec) else ()
         gpus = tuple(gpu for gpu in machine.gpus if allowed is None or gpu.index in allowed)
         return msgspec.structs.replace(machine, gpus=gpus)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -11,16 +14,41 @@ import msgspec
 import psutil
 
 from freehold import __version__
+from freehold.app.call_views import call_view
+from freehold.app.machine import Machine
+from freehold.app.meters import Meters
 from freehold.app.models import model_views
+from freehold.app.offers import Offers
+from freehold.app.plan import house_plan
+from freehold.app.reload import Reload
+from freehold.app.server_logs import read_log
+from freehold.app.server_views import server_view
 from freehold.core.clock import Clock
+from freehold.core.config_diff import ReloadPlan
+from freehold.core.deaths import Certificate
 from freehold.core.errors import FreeholdError
-from freehold.core.servers import ModelServers
 from freehold.gateway.gateway import Gateway
+from freehold.receipts.deaths import certificates
 from freehold.receipts.ledger import Ledger, LedgerError
 from freehold.receipts.proofs import prove
 from freehold.receipts.query import CostRow, Filter, Grouping, Row, costs, find, list_receipts, open_readonly
 from freehold.routing import breaker
-from freehold.web.control import HealthView, LedgerView, ModelView, ReceiptView, ServerView, StatusView
+from freehold.supervisor.plan import PlanView
+from freehold.supervisor.pool import ServerPool
+from freehold.supervisor.process import log_path
+from freehold.testing.tiny_model import MODEL_NAME
+from freehold.web.control import (
+    CallView,
+    HealthView,
+    LedgerView,
+    LogView,
+    MetricsView,
+    ModelView,
+    ReceiptView,
+    ServerAction,
+    ServerView,
+    StatusView,
+)
 
 Discovering = Literal["off", "running", "done"]
 
@@ -31,22 +59,38 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     home: Path
     config_file: Path | None
-    key_needed: bool
     started_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rooms:
+    """Who knows what is asked for."""
+
+    gateway: Gateway
+    pool: ServerPool
+    ledger: Ledger
+    machine: Machine
+    offers: Offers
+    reload: Reload
+    deaths: Mapping[tuple[str, str], int]
+    """By server and cause."""
 
 
 class HouseControl:
     """See the module. `discovery` is set by the owner as it goes on."""
 
-    def __init__(
-        self, facts: Facts, gateway: Gateway, servers: ModelServers, ledger: Ledger, clock: Clock
-    ) -> None:
+    def __init__(self, facts: Facts, rooms: Rooms, clock: Clock) -> None:
         self.discovery: Discovering = "off"
         self._facts = facts
-        self._gateway = gateway
-        self._servers = servers
-        self._ledger = ledger
+        self._gateway = rooms.gateway
+        self._servers = rooms.pool
+        self._ledger = rooms.ledger
+        self._machine = rooms.machine
+        self._offers = rooms.offers
+        self._reload = rooms.reload
+        self._deaths = rooms.deaths
         self._clock = clock
+        self._meters = Meters(facts.home, clock)
         self._process = psutil.Process(os.getpid())
 
     # -- from memory, on the loop
@@ -62,7 +106,7 @@ class HouseControl:
             uptime_s=(self._clock.now_ms() - facts.started_ms) // 1000,
             home=str(facts.home),
             config_file=str(facts.config_file) if facts.config_file else None,
-            key_needed=facts.key_needed,
+            key_needed=bool(self._reload.config.auth.keys),
             discovery=self.discovery,
             models=len(self._gateway.catalog.aliases) + len(self._gateway.catalog.deployments),
             servers=len(views),
@@ -98,26 +142,55 @@ class HouseControl:
         )
 
     def servers(self) -> list[ServerView]:
-        in_flight: dict[str, int] = {}
-        for call in self._gateway.active:
-            name = call.target.deployment.server if call.target is not None else None
-            if name:
-                in_flight[name] = in_flight.get(name, 0) + 1
+        pool = self._servers
         return [
-            ServerView(
-                name=view.name,
-                engine=view.engine,
-                model=view.model,
-                state=view.state.value,
-                context=view.context,
-                slots=view.slots,
-                in_flight=in_flight.get(view.name, 0),
-                pid=view.pid,
-                url=view.base_url,
-                detail=view.detail,
-            )
-            for view in self._servers.views()
+            server_view(view, pool.load(view.name), pool.memory_use(view.name), self._meters.speed(view.name))
+            for view in pool.views()
         ]
+
+    def calls(self) -> list[CallView]:
+        views = [call_view(call) for call in self._gateway.active]
+        return sorted(views, key=lambda view: view.started_ms)
+
+    def metrics(self) -> MetricsView:
+        return MetricsView(
+            status=self.status(),
+            servers=tuple(self.servers()),
+            deployments=self._meters.deployments(),
+            deaths=dict(self._deaths),
+        )
+
+    # -- awaited
+
+    async def refresh(self) -> None:
+        await asyncio.to_thread(self._meters.catch_up)
+
+    async def act(self, server: str, action: ServerAction) -> ServerView:
+        pool = self._servers
+        pool.view(server)  # raises KeyError
+        if action == "start":
+            pool.start(server)
+        elif action == "stop":
+            await pool.stop(server)
+        elif action == "restart":
+            await pool.restart(server)
+        else:
+            pool.take_over(server)
+        return next(view for view in self.servers() if view.name == server)
+
+    async def reload(self, *, dry_run: bool) -> ReloadPlan:
+        return await self._reload.reload(dry_run=dry_run)
+
+    async def plan(self) -> PlanView:
+        machine = self._machine
+        specs = [spec for spec in self._offers.specs if spec.name != MODEL_NAME]
+
+        def make() -> PlanView:
+            seen = machine.gauge.machine()
+            return house_plan(machine.appraiser, specs, seen, machine.settings.reserve, views)
+
+        views = self._servers.views()
+        return await asyncio.to_thread(make)
 
     # -- from files, in worker threads
 
@@ -147,3 +220,10 @@ class HouseControl:
     def costs(self, by: Grouping, since_ms: int | None, until_ms: int | None) -> list[CostRow]:
         with open_readonly(self._facts.home) as db:
             return costs(db, by, since_ms, until_ms)
+
+    def certificates(self, server: str, limit: int) -> list[Certificate]:
+        return certificates(self._facts.home, server, limit)
+
+    def log(self, server: str, lines: int, since: int | None) -> LogView:
+        self._servers.view(server)  # raises KeyError
+        return read_log(log_path(self._machine.settings.logs, server), lines, since)

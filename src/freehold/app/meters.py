@@ -12,7 +12,6 @@ from freehold.receipts.meters import MeterReader, Pace, Timing, newest_entry, pa
 from freehold.receipts.query import open_readonly
 from freehold.web.control import BOUNDS_S, DeploymentMeter, Histogram, ServerSpeed
 
-
 _WINDOW_S = 60
 _NO_PLACE = "none"
 """Stands for calls that were refused before a deployment was chosen."""

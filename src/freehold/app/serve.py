@@ -8,61 +8,62 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import errno
 import gc
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import msgspec
 
-from freehold.adapters.engines.llamacpp import LlamaCpp
-from freehold.adapters.providers.catalog import (
-    build_catalog,
-    configured_servers,
-    found_servers,
-    unlisted,
-    with_listed,
-)
 from freehold.adapters.providers.discover import Discovery, discover, list_models
-from freehold.app.control import Facts, HouseControl
+from freehold.app.control import Facts, HouseControl, Rooms
 from freehold.app.lazy_web import LazyControlApp
+from freehold.app.machine import Machine
 from freehold.app.models import model_rows
+from freehold.app.offers import Offers
+from freehold.app.port import open_port
+from freehold.app.prices import HousePrices
+from freehold.app.reload import Hands, Reload, reader, watch
 from freehold.core.catalog import Catalog
 from freehold.core.clock import SystemClock
 from freehold.core.config import Config
 from freehold.core.config_file import LoadedConfig
-from freehold.core.errors import ConfigError, FreeholdError
+from freehold.core.deaths import Certificate
+from freehold.core.errors import ConfigError
 from freehold.core.keys import key_name, normal_hash
 from freehold.core.listen import Listen, parse_listen
 from freehold.core.progress import RUN_FILE, Progress, ReadyFacts, Running, ready_progress
-from freehold.core.servers import ServerSpec, ServerState, ServerView
-from freehold.costs.book import PriceBook
-from freehold.costs.snapshot import ensure_snapshot
-from freehold.costs.table import PriceTableError
+from freehold.core.servers import ServerState, ServerView
 from freehold.gateway.access import Access
 from freehold.gateway.gateway import Gateway
 from freehold.gateway.limits import Limits
 from freehold.gateway.parts import Capture, Parts
-from freehold.receipts.ledger import Ledger
+from freehold.receipts.deaths import death_receipt
+from freehold.receipts.ledger import Ledger, LedgerError
 from freehold.receipts.payloads import Payloads
-from freehold.supervisor.pool import ServerPool
-from freehold.supervisor.server import PoolSettings
-from freehold.testing.tiny_model import MODEL_NAME, model_path
+from freehold.testing.tiny_model import MODEL_NAME
 
 Report = Callable[[Progress], None]
 
 DRAIN_S = 10.0
-_TEST_CONTEXT, _TEST_SLOTS = 32_768, 2
 
 
 def run(
-    loaded: LoadedConfig, home: Path, *, discover: bool, report: Report, limits: Limits | None = None
+    loaded: LoadedConfig,
+    home: Path,
+    *,
+    discover: bool,
+    report: Report,
+    limits: Limits | None = None,
+    listen: str | None = None,
 ) -> int:
-    """Serve until SIGINT or SIGTERM; returns the exit status. Raises FreeholdError when it cannot start."""
-    house = House(loaded, home, report, limits or Limits(), looking=discover)
+    """Serve until SIGINT or SIGTERM; returns the exit status. Raises FreeholdError when it cannot start.
+
+    `listen` is what the command line said instead of the configuration: a reload keeps to it.
+    """
+    house = House(loaded, home, report, limits or Limits(), looking=discover, listen=listen)
     try:
         import uvloop  # noqa: PLC0415 - absent on Windows
     except ImportError:
@@ -92,7 +93,14 @@ class House:
     """Everything of one running Freehold; `live` is its whole life."""
 
     def __init__(
-        self, loaded: LoadedConfig, home: Path, report: Report, limits: Limits, *, looking: bool
+        self,
+        loaded: LoadedConfig,
+        home: Path,
+        report: Report,
+        limits: Limits,
+        *,
+        looking: bool,
+        listen: str | None = None,
     ) -> None:
         self._config: Config = loaded.config
         self._loaded = loaded
@@ -100,44 +108,48 @@ class House:
         self._report = report
         self._limits = limits
         self._looking = looking
+        self._listen_said = listen
         self._clock = SystemClock()
         self._listen: Listen = parse_listen(self._config.listen)
-        self._specs: list[ServerSpec] = []
+        self._offers = Offers(loaded, os.environ)
+        self._prices = HousePrices(home / "prices", lambda text: self._say("config", text, warn=True))
+        self._deaths: Counter[tuple[str, str]] = Counter()
         self._stop = asyncio.Event()
+        self._hung_up = asyncio.Event()
+        """SIGHUP came: the configuration is to be read again."""
         self._failure: ConfigError | None = None
         """Found out while running: the configuration names what is nowhere."""
-        self._priced = False
 
     async def live(self) -> None:
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
         async with contextlib.AsyncExitStack() as stack:
-            ledger = stack.enter_context(Ledger.open(self._home, clock=self._clock))
-            settings = PoolSettings(logs=self._home / "logs")
-            pool = ServerPool(
-                (), {"llama.cpp": LlamaCpp(os.environ)}, settings, on_change=self._server_changed
-            )
+            self._catch_signals()
+            self._ledger = stack.enter_context(Ledger.open(self._home, clock=self._clock))
+            machine = Machine(self._config, self._home, os.environ)
+            stack.callback(machine.close)
+            pool = machine.pool(self._clock, self._server_changed, self._server_died)
             self._pool = await stack.enter_async_context(pool)
-            catalog, late = self._first_catalog()
+            catalog, late = await self._first_catalog()
             self._lazy = LazyControlApp()
             parts = Parts(
-                ledger=ledger,
-                prices=self._prices_at_hand(),
+                ledger=self._ledger,
+                prices=self._prices.first(),
                 servers=pool,
                 clock=self._clock,
-                access=self._access(self._listen.port),
+                access=self._access(self._config, self._listen.port),
                 limits=self._limits,
                 capture=self._capture(stack),
             )
             self._gateway = await stack.enter_async_context(Gateway(parts, catalog, self._lazy))
-            server = await self._open_port(self._gateway)
+            server = await open_port(self._gateway, self._listen)
             stack.callback(server.close)
-            port: int = server.sockets[0].getsockname()[1]
-            self._gateway.access = self._access(port)
-            url = Listen(self._listen.host, port).url
-            self._control = self._make_control(url, ledger)
+            self._port: int = server.sockets[0].getsockname()[1]
+            self._gateway.access = self._access(self._config, self._port)
+            url = Listen(self._listen.host, self._port).url
+            self._reload = self._make_reload()
+            self._control = self._make_control(url, machine)
             self._lazy.use(self._control)
             self._note_running(url, stack)
-            self._catch_signals()
             self._say("listening", f"listening on {url}", url=url)
             _settle_memory()
             await self._serve(url, late)
@@ -153,88 +165,80 @@ class House:
     async def _serve(self, url: str, late: ConfigError | None) -> None:
         """Run the beside-tasks in a group that is awaited; returns when asked to stop."""
         async with asyncio.TaskGroup() as group:
-            beside = [group.create_task(self._fetch_prices(), name="prices")]
+            beside = [
+                group.create_task(self._prices.fetch(self._gateway.use_prices), name="prices"),
+                group.create_task(self._reload_when_hung_up(), name="reload on SIGHUP"),
+            ]
+            if self._loaded.file is not None:
+                beside.append(group.create_task(watch(self._loaded.file, self._reload_now), name="watch"))
             if self._looking:
                 self._control.discovery = "running"
                 beside.append(group.create_task(self._look_around(url, late), name="discovery"))
             else:
-                self._offer_test_model(Discovery())
-                beside.append(group.create_task(self._announce(url, None), name="announce"))
+                beside.append(group.create_task(self._offer_all(url), name="announce"))
             await self._stop.wait()
             for task in beside:
                 task.cancel()
 
     # -- what can be asked for
 
-    def _first_catalog(self) -> tuple[Catalog, ConfigError | None]:
-        """The configuration's own catalog. A candidate that is nowhere may still be discovered: then the
-        error waits until the looking is over."""
-        folder = self._loaded.file.parent if self._loaded.file else Path.cwd()
-        self._specs = configured_servers(self._config, folder, os.environ)
-        for spec in self._specs:
+    async def _first_catalog(self) -> tuple[Catalog, ConfigError | None]:
+        for spec in self._offers.configured:
             self._pool.add(spec)
+        found = self._offers.first_catalog(looking=self._looking)
+        await self._pool.adopt_running(stop_others=False)
         self._pool.start_all()
-        try:
-            return build_catalog(self._config, Discovery(), self._specs), None
-        except ConfigError as error:
-            if not self._looking:
-                raise
-            bare = msgspec.structs.replace(self._config, models={})
-            return build_catalog(bare, Discovery(), self._specs), error
+        return found
 
     async def _look_around(self, url: str, late: ConfigError | None) -> None:
         found = await discover(os.environ)
-        for spec in found_servers(found.files, self._taken(found)):
-            self._specs.append(spec)
+        for spec in self._offers.found(found):
             self._pool.add(spec)
-        self._offer_test_model(found)
-        catalog = self._catalog_or_none(found, late)
+        self._offer_test_model()
+        catalog = self._catalog_or_none(late)
         if catalog is None:
             return
         self._gateway.use_catalog(catalog)
+        await self._pool.adopt_running()
         self._control.discovery = "done"
-        count = len(found.providers) + len(found.files)
+        count = self._offers.count_found
         self._say(
             "discovery",
             f"found {count} places to run models on this machine" if count else "nothing else found",
         )
-        await self._announce(url, found)
-        asked = unlisted(self._config, found)
+        await self._announce(url)
+        asked = self._offers.to_be_listed()
         if asked:
-            listed = await asyncio.gather(*(list_models(one) for one in asked))
-            self._gateway.use_catalog(build_catalog(self._config, with_listed(found, listed), self._specs))
+            self._offers.listed(await asyncio.gather(*(list_models(one) for one in asked)))
+            self._gateway.use_catalog(self._offers.catalog())
 
-    def _catalog_or_none(self, found: Discovery, late: ConfigError | None) -> Catalog | None:
+    async def _offer_all(self, url: str) -> None:
+        self._offers.found(Discovery())
+        self._offer_test_model()
+        await self._pool.adopt_running()
+        await self._announce(url)
+
+    def _catalog_or_none(self, late: ConfigError | None) -> Catalog | None:
         try:
-            return build_catalog(self._config, found, self._specs)
+            return self._offers.catalog()
         except ConfigError as error:
             self._failure = late or error
             self._stop.set()
             return None
 
-    def _taken(self, found: Discovery) -> list[str]:
-        names = [spec.name for spec in self._specs]
-        return [
-            *names,
-            *self._config.providers,
-            *self._config.models,
-            *(one.provider.name for one in found.providers),
-        ]
-
-    def _offer_test_model(self, found: Discovery) -> None:
+    def _offer_test_model(self) -> None:
         """Where nothing is configured, the built-in model answers: at once when there is nothing else."""
-        if self._config.providers or self._config.servers:
+        spec = self._offers.test_model()
+        if spec is None:
             return
-        spec = ServerSpec(name=MODEL_NAME, model=str(model_path()), context=_TEST_CONTEXT, slots=_TEST_SLOTS)
-        self._specs.append(spec)
         self._pool.add(spec)
-        catalog = self._catalog_or_none(found, None)
+        catalog = self._catalog_or_none(None)
         if catalog is not None:
             self._gateway.use_catalog(catalog)
-        if not found.providers and not found.files:
+        if self._offers.nothing_found:
             self._pool.ensure_started(MODEL_NAME)
 
-    async def _announce(self, url: str, found: Discovery | None) -> None:
+    async def _announce(self, url: str) -> None:
         """Tell that all is there, once the servers that are starting are ready (or have failed)."""
         starting = [view.name for view in self._pool.views() if view.state is not ServerState.STOPPED]
         await asyncio.gather(*(self._until_ready(name) for name in starting))
@@ -246,7 +250,7 @@ class House:
             home=str(self._home),
             config_file=str(self._loaded.file) if self._loaded.file else None,
         )
-        self._report(ready_progress(facts))
+        self._tell(ready_progress(facts))
 
     async def _until_ready(self, name: str) -> ServerView:
         future: asyncio.Future[ServerView] = asyncio.get_running_loop().create_future()
@@ -256,15 +260,62 @@ class House:
         finally:
             cancel()
 
+    # -- what happens
+
     def _server_changed(self, view: ServerView) -> None:
         failed = view.state in (ServerState.FAILED, ServerState.BACKOFF)
         text = f"model server {view.name}: {view.state.value}" + (f" ({view.detail})" if view.detail else "")
         self._say("server", text, warn=failed, name=view.name, state=view.state.value)
 
+    def _server_died(self, certificate: Certificate) -> None:
+        """Into the ledger, before anything follows from the death."""
+        self._deaths[certificate.server, certificate.cause] += 1
+        now_ms = self._clock.now_ms()
+        try:
+            self._ledger.append(death_receipt(certificate, self._gateway.ids.next(now_ms), now_ms))
+        except LedgerError as error:
+            self._say(
+                "ledger", f"the death of {certificate.server} could not be recorded: {error}", warn=True
+            )
+
+    async def _reload_when_hung_up(self) -> None:
+        while True:
+            await self._hung_up.wait()
+            self._hung_up.clear()
+            await self._reload_now()
+
+    async def _reload_now(self) -> None:
+        """Because the file has changed, or a signal asked for it: the outcome is told."""
+        plan = await self._reload.reload()
+        for problem in plan.problems:
+            where = f"{plan.file}:{problem.line}: " if problem.line else ""
+            self._say("config", f"the new configuration is not used: {where}{problem.message}", warn=True)
+        for change in plan.changes:
+            failed = f" ({change.detail})" if change.outcome == "failed" else ""
+            self._say("config", f"{change.text}{failed}", warn=change.outcome == "failed", key=change.key)
+
     # -- parts
 
-    def _access(self, port: int) -> Access:
-        hashes = [normal_hash(key).removeprefix("sha256:") for key in self._config.auth.keys]
+    def _make_reload(self) -> Reload:
+        read = reader(self._loaded, os.environ, Path.cwd(), self._listen_said)
+        hands = Hands(
+            add=self._pool.add,
+            replace=self._pool.replace,
+            remove=self._pool.remove,
+            start=self._pool.ensure_started,
+            make_catalog=self._offers.catalog_of,
+            use_catalog=self._gateway.use_catalog,
+            use_access=self._use_access,
+        )
+        return Reload(self._config, self._offers.configured, read, hands, os.environ)
+
+    def _use_access(self, config: Config) -> None:
+        """A new configuration is in force: who may call, and what is offered beside it."""
+        self._config = config
+        self._gateway.access = self._access(config, self._port)
+
+    def _access(self, config: Config, port: int) -> Access:
+        hashes = [normal_hash(key).removeprefix("sha256:") for key in config.auth.keys]
         return Access.of({digest: key_name(digest) for digest in hashes}, self._listen.host, port)
 
     def _capture(self, stack: contextlib.AsyncExitStack) -> Capture | None:
@@ -277,54 +328,20 @@ class House:
         payloads = stack.enter_context(Payloads(folder.expanduser()))
         return Capture(put=payloads.put, errors_only=wanted.payloads == "errors")
 
-    def _prices_at_hand(self) -> PriceBook:
-        """The price table of an earlier start, else none yet: making it must not delay the port."""
-        folder = self._home / "prices"
-        if folder.is_dir() and any(folder.iterdir()):
-            with contextlib.suppress(PriceTableError):
-                book = PriceBook.load(ensure_snapshot(folder))
-                self._priced = True
-                return book
-        return PriceBook.empty()
-
-    async def _fetch_prices(self) -> None:
-        if self._priced:
-            return
-        try:
-            path = await asyncio.to_thread(ensure_snapshot, self._home / "prices")
-            self._gateway.use_prices(PriceBook.load(path))
-        except PriceTableError as error:
-            self._say("config", f"costs will be unknown: {error}", warn=True)
-
-    async def _open_port(self, gateway: Gateway) -> asyncio.Server:
-        listen = self._listen
-        try:
-            return await asyncio.get_running_loop().create_server(
-                cast("Callable[[], asyncio.Protocol]", gateway.connection),
-                listen.host,
-                listen.port,
-                backlog=2048,
-                reuse_address=True,
-            )
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise FreeholdError(
-                    f"port {listen.port} on {listen.host} is taken by another program: stop it, or choose "
-                    "another with --listen HOST:PORT. `freehold doctor` shows who holds it."
-                ) from error
-            raise FreeholdError(
-                f"cannot listen on {self._config.listen}: {error.strerror or error}"
-            ) from error
-
-    def _make_control(self, url: str, ledger: Ledger) -> HouseControl:
+    def _make_control(self, url: str, machine: Machine) -> HouseControl:
         facts = Facts(
-            url=url,
-            home=self._home,
-            config_file=self._loaded.file,
-            key_needed=bool(self._config.auth.keys),
-            started_ms=self._clock.now_ms(),
+            url=url, home=self._home, config_file=self._loaded.file, started_ms=self._clock.now_ms()
         )
-        return HouseControl(facts, self._gateway, self._pool, ledger, self._clock)
+        rooms = Rooms(
+            gateway=self._gateway,
+            pool=self._pool,
+            ledger=self._ledger,
+            machine=machine,
+            offers=self._offers,
+            reload=self._reload,
+            deaths=self._deaths,
+        )
+        return HouseControl(facts, rooms, self._clock)
 
     def _note_running(self, url: str, stack: contextlib.AsyncExitStack) -> None:
         path = self._home / RUN_FILE
@@ -335,12 +352,20 @@ class House:
         stack.callback(path.unlink, missing_ok=True)
 
     def _catch_signals(self) -> None:
+        """SIGHUP reads the configuration again; when the terminal closed, that is all it does, too."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
+        if hasattr(signal, "SIGHUP"):
+            loop.add_signal_handler(signal.SIGHUP, self._hung_up.set)
 
     def _say(self, stage: str, text: str, *, warn: bool = False, **data: object) -> None:
         kind = msgspec.convert(
             {"stage": stage, "text": text, "data": data, "level": "warn" if warn else "info"}, Progress
         )
-        self._report(kind)
+        self._tell(kind)
+
+    def _tell(self, progress: Progress) -> None:
+        """A terminal that was closed, or a full disk behind a pipe, must not end what serves."""
+        with contextlib.suppress(OSError):
+            self._report(progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from freehold.core import servers as core
 from freehold.core.memory import MemoryUse
-from freehold.web.control import GpuShare, ServerMemory, ServerSpeed, ServerView
+from freehold.web.control import ServerGpu, ServerMemory, ServerSpeed, ServerView
 
 
 def server_view(
@@ -48,7 +48,7 @@ def _memory(view: core.ServerView, use: MemoryUse | None) -> ServerMemory:
         reported_bytes=None if view.reported is None else sum(part.bytes for part in view.reported.parts),
         measured_ram_bytes=None if use is None else use.anon_bytes,
         gpus=tuple(
-            GpuShare(
+            ServerGpu(
                 gpu=index,
                 planned_bytes=place.on_gpu(index) if place is not None else 0,
                 measured_bytes=None if use is None else use.gpu_bytes.get(index),

@@ -20,23 +20,45 @@ _MOST_CHOICES = 64
 def share_ways(spec: ServerSpec, machine: MachineMemory, model: ModelFile | None) -> tuple[MemoryNeed, ...]:
     """A way for each choice of as many GPUs as it wants, the smaller first. `model` None: it is not on this
     machine yet. Without any GPU nothing is known."""
-    count = gpus_wanted(spec.args)
     if not machine.gpus:
         return (MemoryNeed(source="unknown", note="there is no GPU that it may use"),)
-    if len(machine.gpus) < count:
-        return (_way(spec, machine.gpus[:1] * count, model),)
-    found = [_way(spec, choice, model) for choice in islice(combinations(machine.gpus, count), _MOST_CHOICES)]
-    return tuple(sorted(found, key=lambda way: (way.vram_bytes, way.gpus)))
+    found: list[MemoryNeed] = []
+    for count in _counts(spec, len(machine.gpus), model):
+        if count > len(machine.gpus):
+            return (_way(spec, machine.gpus[:1] * count, model),)  # placement says that there are too few
+        choices = islice(combinations(machine.gpus, count), _MOST_CHOICES)
+        ways = [_way(spec, choice, model) for choice in choices]
+        found += sorted(ways, key=lambda way: (way.vram_bytes, way.gpus))
+    holding = [way for way in found if _is_held(way, spec, machine)]
+    return tuple(holding or found)
 
 
-def gpus_wanted(args: Sequence[str]) -> int:
-    """Over how many GPUs the engine's own arguments spread the model; 1 when they do not say."""
+def _counts(spec: ServerSpec, there: int, model: ModelFile | None) -> list[int]:
+    """Over how many GPUs it may be spread: as its arguments say, else all that are named for it, else the
+    fewest that hold it."""
+    stated = gpus_wanted(spec.args)
+    if stated is not None:
+        return [stated]
+    if spec.gpus:
+        return [len(spec.gpus)]
+    return [1] if model is None else [count for count in (1, 2, 4, 8) if count <= there]
+
+
+def _is_held(way: MemoryNeed, spec: ServerSpec, machine: MachineMemory) -> bool:
+    """Whether its parts stay within the share that the engine will take."""
+    share = share_of(Run(engine="sglang" if spec.engine == "sglang" else "vllm", gpu_memory=spec.gpu_memory))
+    totals = {gpu.index: gpu.total_bytes for gpu in machine.gpus}
+    return all(way.on_device(n) <= share * totals[index] for n, index in enumerate(way.gpus))
+
+
+def gpus_wanted(args: Sequence[str]) -> int | None:
+    """Over how many GPUs the engine's own arguments spread the model; None when they do not say."""
     for position, word in enumerate(args):
         name, _, value = word.partition("=")
         if name in _PARALLEL:
             said = value or (args[position + 1] if position + 1 < len(args) else "")
-            return max(1, int(said)) if said.isdigit() else 1
-    return 1
+            return max(1, int(said)) if said.isdigit() else None
+    return None
 
 
 def _way(spec: ServerSpec, gpus: Sequence[GpuMemory], model: ModelFile | None) -> MemoryNeed:

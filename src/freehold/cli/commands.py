@@ -14,6 +14,7 @@ COMMANDS = {
     "up": "freehold.cli.up",
     "status": "freehold.cli.status",
     "models": "freehold.cli.models",
+    "plan": "freehold.cli.plan",
     "servers": "freehold.cli.servers",
     "top": "freehold.cli.top",
     "receipts": "freehold.cli.receipts",

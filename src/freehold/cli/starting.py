@@ -29,7 +29,9 @@ def start(options: UpOptions) -> int:
     from freehold.app import run  # noqa: PLC0415 - a mistake in the file is told before everything is loaded
 
     discover = loaded.config.discover and not options.no_discover
-    status = run(loaded, home, discover=discover, report=report, limits=_limits(options))
+    status = run(
+        loaded, home, discover=discover, report=report, limits=_limits(options), listen=options.listen
+    )
     if not options.json:
         print("Stopped.")
     return status

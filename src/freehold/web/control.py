@@ -15,11 +15,7 @@ from freehold.core.config_diff import ReloadPlan
 from freehold.core.deaths import Certificate
 from freehold.receipts.entries import Receipt
 from freehold.receipts.query import CostRow, Filter, Grouping, Row
-
-
-class PlanView(msgspec.Struct):  # until supervisor.plan is there
-    pass
-
+from freehold.supervisor.plan_view import PlanView
 
 ServerState = Literal["stopped", "starting", "loading", "ready", "draining", "stopping", "backoff", "failed"]
 
@@ -81,7 +77,7 @@ class ModelView(msgspec.Struct, frozen=True, kw_only=True):
     """The built-in test model, which recites fixed texts."""
 
 
-class GpuShare(msgspec.Struct, frozen=True, kw_only=True):
+class ServerGpu(msgspec.Struct, frozen=True, kw_only=True):
     """What a server has, or shall have, on one GPU."""
 
     gpu: int
@@ -98,7 +94,7 @@ class ServerMemory(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine said that it holds, all devices together."""
     measured_ram_bytes: int | None = None
     """What cannot be taken back: mapped weights are not in it."""
-    gpus: tuple[GpuShare, ...] = ()
+    gpus: tuple[ServerGpu, ...] = ()
 
 
 class ServerSpeed(msgspec.Struct, frozen=True, kw_only=True):

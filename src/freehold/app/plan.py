@@ -1,0 +1,166 @@
+"""The memory plan of this house: the servers of the configuration on the machine as it is now.
+
+A running Freehold is asked for its plan over the control API; `freehold plan` makes one by itself, so that it
+also works before the first start, and for a machine that one may yet buy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from freehold.adapters.engines.registry import engines
+from freehold.adapters.host.gauge import HostGauge
+from freehold.adapters.providers.catalog import configured_servers, found_servers, memory_reserve
+from freehold.adapters.providers.gguf_files import find_gguf_files, model_folders
+from freehold.app.appraise import HouseAppraiser
+from freehold.core.config_file import LoadedConfig
+from freehold.core.errors import FreeholdError
+from freehold.core.memory import GpuMemory, MachineMemory, MemoryNeed, MemoryPart, Placement, Reserve
+from freehold.core.servers import ServerSpec, ServerView
+from freehold.supervisor.plan import PlanView, Wish, plan
+from freehold.web import control
+
+USUAL_CONTEXT, USUAL_SLOTS = 16_384, 4
+"""Of a model that is only asked about."""
+
+
+class Added(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that is asked about. None: as usual."""
+
+    path: Path
+    context: int | None = None
+    slots: int | None = None
+    kv: str | None = None
+
+
+class Pretended(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine that is asked about, in bytes; empty and None: as it is measured."""
+
+    gpus: tuple[int, ...] = ()
+    ram_bytes: int | None = None
+
+
+def house_plan(
+    appraiser: HouseAppraiser,
+    specs: Sequence[ServerSpec],
+    machine: MachineMemory,
+    reserve: Reserve,
+    views: Sequence[ServerView] = (),
+) -> PlanView:
+    """For a running Freehold. `machine` as measured now; `views` say what of it our servers hold. Blocking:
+    reads models' files and prices them, up to some seconds; call in a worker thread."""
+    placed = {view.name: view.placement for view in views if view.pid is not None}
+    wishes = [
+        _wish(appraiser, spec, running=placed.get(spec.name), is_running=spec.name in placed)
+        for spec in specs
+    ]
+    return plan(wishes, machine, reserve, appraiser.appraise)
+
+
+def own_plan(
+    loaded: LoadedConfig,
+    home: Path,
+    env: Mapping[str, str],
+    *,
+    added: Sequence[Added] = (),
+    pretended: Pretended | None = None,
+    running: Sequence[control.ServerView] = (),
+) -> PlanView:
+    """For the command line. `running` is what a Freehold that runs on `home` says of its servers; a pretended
+    machine runs nothing. Where no server is configured, the models that `freehold up` would find are planned
+    for, unless one was asked about."""
+    asked_for = pretended or Pretended()
+    reserve = memory_reserve(loaded.config)
+    programs = {str(name): path for name, path in loaded.config.engines.items()}
+    appraiser = HouseAppraiser(
+        home, engines(env, programs), env, reserve, pretended_gpus=bool(asked_for.gpus)
+    )
+    folder = loaded.file.parent if loaded.file else Path.cwd()
+    specs = configured_servers(loaded.config, folder, env)
+    if not specs and not added and loaded.config.discover:
+        specs = found_servers(find_gguf_files(model_folders(env)), ())
+    now = HostGauge(env).machine()
+    machine = pretend(now, asked_for)
+    there = {view.name: view for view in running} if machine is now else {}
+    wishes = [
+        _wish(
+            appraiser,
+            spec,
+            running=_placement(there.get(spec.name)),
+            is_running=_is_running(there.get(spec.name)),
+        )
+        for spec in specs
+    ]
+    taken = {spec.name for spec in specs}
+    for one in added:
+        spec = _spec(one, taken)
+        taken.add(spec.name)
+        wishes.append(msgspec.structs.replace(_wish(appraiser, spec), added=True))
+    return plan(wishes, machine, reserve, appraiser.appraise)
+
+
+def pretend(now: MachineMemory, asked: Pretended) -> MachineMemory:
+    """The machine with other GPUs, or other RAM, all of it free but what the system takes."""
+    machine = now
+    if asked.gpus:
+        gpus = tuple(
+            GpuMemory(index=n, name="as asked", vendor="nvidia", total_bytes=size, free_bytes=size)
+            for n, size in enumerate(asked.gpus)
+        )
+        machine = msgspec.structs.replace(machine, gpus=gpus)
+    if asked.ram_bytes is not None:
+        machine = msgspec.structs.replace(
+            machine, ram_total_bytes=asked.ram_bytes, ram_free_bytes=asked.ram_bytes
+        )
+    return machine
+
+
+def _wish(
+    appraiser: HouseAppraiser,
+    spec: ServerSpec,
+    running: Placement | None = None,
+    *,
+    is_running: bool = False,
+) -> Wish:
+    try:
+        model = appraiser.model(spec)
+    except FreeholdError:
+        model = None  # the plan says why, when it prices it
+    trained = model.context_length if model else 0
+    return Wish(spec=spec, trained=trained, running=running, is_running=is_running)
+
+
+def _spec(added: Added, taken: set[str]) -> ServerSpec:
+    stem = added.path.stem
+    names = (stem if n == 1 else f"{stem}-{n}" for n in range(1, len(taken) + 2))
+    return ServerSpec(
+        name=next(name for name in names if name not in taken),
+        model=str(added.path),
+        engine="vllm" if added.path.is_dir() else "llama.cpp",
+        context=added.context or USUAL_CONTEXT,
+        slots=added.slots or USUAL_SLOTS,
+        kv_type=added.kv or "f16",
+    )
+
+
+def _is_running(view: control.ServerView | None) -> bool:
+    return view is not None and view.pid is not None
+
+
+def _placement(view: control.ServerView | None) -> Placement | None:
+    """What a running server holds, as the control API tells it: measured where it is, else planned."""
+    if view is None or view.pid is None:
+        return None
+    memory = view.memory
+    ram = memory.planned_ram_bytes if memory.measured_ram_bytes is None else memory.measured_ram_bytes
+    shares = [
+        (share.gpu, share.planned_bytes if share.measured_bytes is None else share.measured_bytes)
+        for share in memory.gpus
+    ]
+    parts = [MemoryPart(what="other", bytes=size, device=n) for n, (_, size) in enumerate(shares)]
+    host = MemoryPart(what="other", bytes=ram or 0)
+    need = MemoryNeed(parts=(host, *parts), devices=len(parts), source="measured")
+    return Placement(need=need, gpus=tuple(gpu for gpu, _ in shares))
