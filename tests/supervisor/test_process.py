@@ -238,6 +238,18 @@ async def test_what_is_left_alone_runs_on(folder: Path) -> None:
     await end(found)
 
 
+async def test_an_end_stays_until_it_was_told(folder: Path) -> None:
+    process = await EngineProcess.start(shell("echo oh; exit 4"), folder, port=1)
+    process.keep_end()
+    assert (await process.wait()).code == 4
+    left = EngineProcess.left_exit(folder)  # as the next Freehold would, had this one died here
+    assert left is not None
+    assert left.exit == await process.wait()
+    process.told()
+    assert EngineProcess.left_exit(folder) is None
+    assert process.last_lines() == ("oh",)
+
+
 async def test_after_another_boot_the_same_numbers_are_strangers(folder: Path) -> None:
     process = await EngineProcess.start(SLEEPER, folder, port=1)
     kept = json.loads((folder / "keeper.json").read_text())
@@ -266,6 +278,7 @@ async def test_the_key_of_a_launch_tells_whether_it_is_the_same(folder: Path) ->
     assert found is not None
     assert found.launch_key == launch_key(SLEEPER)
     assert found.launch_key != launch_key(Launch(argv=SLEEPER.argv, env={"A": "1"}))
+    assert found.launch_key != launch_key(Launch(argv=SLEEPER.argv, env={}, cwd="/"))
     await end(process)
 
 
@@ -378,6 +391,13 @@ async def test_the_engine_begins_as_if_a_shell_had_started_it(folder: Path) -> N
     assert first == f"True True True {folder}"
     assert second.startswith(f"{oct(before)} [0, 1, 2, 3]")  # 3 is that of listing them
     assert third == "0"
+
+
+async def test_it_works_where_the_launch_says(folder: Path, tmp_path: Path) -> None:
+    launch = Launch(argv=("/bin/pwd",), env={}, cwd=str(tmp_path))
+    process = await EngineProcess.start(launch, folder, port=1)
+    assert (await process.wait()).code == 0
+    assert process.last_lines() == (str(tmp_path),)
 
 
 def test_a_name_with_odd_characters_stays_inside_the_folder(tmp_path: Path) -> None:

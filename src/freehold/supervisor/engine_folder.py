@@ -31,6 +31,7 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     program: str
     launch_key: str
     log: str
+    cwd: str = ""
     log_offset: int
     rotations: int
 
@@ -107,15 +108,15 @@ def last_words_ms(state: EngineState) -> int:
         return state.started_ms
 
 
-def kill_leftovers(state: EngineState, folder: Path | None = None) -> bool:
+def kill_leftovers(state: EngineState, *, unseen: bool = False) -> bool:
     """Kill what a dead keeper left; whether there was something. All of it is in the keeper's session. That
-    number may be another's after a while: with `folder`, only what works in that folder is killed."""
+    number may be another's after a while: of an `unseen` death, only what works in its folder is killed."""
     if state.boot_id != boot_id():
         return False
     found = relatives(session=state.keeper_pid)
     for pid in found:
         with contextlib.suppress(OSError):
-            if folder is None or Path(f"/proc/{pid}/cwd").samefile(folder):
+            if not unseen or Path(f"/proc/{pid}/cwd").samefile(state.cwd):
                 kill(pid, signal.SIGKILL)
     engine_lives = state.engine_lives  # where the kernel does not end it with its keeper
     if engine_lives:

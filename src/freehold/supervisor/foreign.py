@@ -80,6 +80,12 @@ class ForeignProcess:
         if self._end is not None:
             self._end.leave()
 
+    def keep_end(self) -> None:
+        """Nothing: whoever started it keeps what it leaves."""
+
+    def told(self) -> None:
+        """Nothing, likewise."""
+
     async def wait(self) -> ExitFacts:
         """When it ended, and how as far as the kernel tells strangers (Linux 6.15 and later)."""
         if self._end is None:

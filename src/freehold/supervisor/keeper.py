@@ -118,7 +118,7 @@ class Keeper:
         keeper = os.getpid()
         self.engine = os.fork()
         if not self.engine:
-            become_engine(self.spec, inlet, keeper, self.folder, self.umask)
+            become_engine(self.spec, inlet, keeper, self.umask)
         os.close(inlet)
         os.close(latch)
         os.read(gate, 1)
@@ -304,7 +304,7 @@ class Keeper:
             os.replace(f"{self.folder}/exit.part", f"{self.folder}/exit.json")  # noqa: PTH105
 
 
-def become_engine(spec: Spec, out: int, keeper: int, folder: str, umask: int) -> None:
+def become_engine(spec: Spec, out: int, keeper: int, umask: int) -> None:
     """Between fork and engine. Never returns."""
     try:
         os.setpgid(0, 0)
@@ -319,7 +319,7 @@ def become_engine(spec: Spec, out: int, keeper: int, folder: str, umask: int) ->
         for path in spec["cage_files"]:
             _enter(path)
         os.umask(umask)
-        os.chdir(folder)
+        os.chdir(spec["facts"]["cwd"])
         os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606  (no shell is wanted)
     except Exception as error:
         reason = error.strerror if isinstance(error, OSError) else repr(error)

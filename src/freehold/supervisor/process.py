@@ -90,7 +90,7 @@ def log_path(logs: Path, server: str) -> Path:
 
 def launch_key(launch: Launch) -> str:
     """The same for launches that would run the same program in the same way."""
-    told = json.dumps([launch.argv, sorted(launch.env.items())])
+    told = json.dumps([launch.argv, sorted(launch.env.items()), launch.cwd])
     return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
@@ -124,6 +124,7 @@ class EngineProcess:
         self._folder = folder
         self._state = state
         self._facts: ExitFacts | None = None
+        self._keeps_end = False
         self._remarks: tuple[str, ...] = ()
         self._own_orders: list[Order] = []
         self._told_orders: tuple[Order, ...] | None = None
@@ -142,7 +143,8 @@ class EngineProcess:
         cage_files: Sequence[str] = (),
         orphan_stop_s: float = 600.0,
     ) -> EngineProcess:
-        """Start the program; `folder` (home/servers/NAME) is its working folder, and holds its state.
+        """Start the program; `folder` (home/servers/NAME) holds its state, and is where it works if the
+        launch does not say.
 
         `cage_files`: files that the engine enters by writing its pid before it is executed. `orphan_stop_s`:
         it is stopped when no Freehold held the `OwnerLock` for so long. Raises OSError when the log or the
@@ -165,6 +167,7 @@ class EngineProcess:
                 "port": port,
                 "program": launch.program,
                 "launch_key": launch_key(launch),
+                "cwd": launch.cwd or str(folder),
                 "log": str(log),
             },
         }
@@ -179,7 +182,7 @@ class EngineProcess:
             return None
         if state.keeper_lives:
             return cls(folder, state)
-        kill_leftovers(state, folder)
+        kill_leftovers(state, unseen=True)
         return None
 
     @classmethod
@@ -189,6 +192,8 @@ class EngineProcess:
         if state is None or state.keeper_lives:
             return None
         ended = read_exit(folder)
+        if ended is None:
+            kill_leftovers(state, unseen=True)
         process = cls(folder, state)
         process._conclude(ended or ExitFacts(died_ms=last_words_ms(state), keeper_lost=True), ended)
         return LeftExit(
@@ -258,10 +263,12 @@ class EngineProcess:
             return [f"(its log cannot be read: {error.strerror})"]
 
     def _output(self) -> OutputPlace:
-        state = self._state if self._facts else read_state(self._folder) or self._state
-        if state.keeper_pid != self._state.keeper_pid:  # another was started here since
-            state = self._state
+        state = self._state if self._facts else self._latest_state()
         return OutputPlace(Path(state.log), state.log_offset, state.rotations)
+
+    def _latest_state(self) -> EngineState:
+        last = read_state(self._folder)
+        return last if last is not None and last.keeper_pid == self.keeper_pid else self._state
 
     # Waited for
 
@@ -279,6 +286,17 @@ class EngineProcess:
         """Watch it no more; it runs on. Nobody may be waiting."""
         self._keeper_end.leave()
 
+    def keep_end(self) -> None:
+        """From now on its end stays on disk until `told`, so that the next Freehold hears of it
+        (`left_exit`) when this one dies between `wait` and the ledger."""
+        self._keeps_end = True
+
+    def told(self) -> None:
+        """Its end has been written down where it belongs."""
+        last = read_state(self._folder)
+        if last is not None and last.keeper_pid == self.keeper_pid:
+            forget(self._folder)
+
     async def _learn(self) -> None:
         ended = read_exit(self._folder)
         if ended is None:  # the keeper was killed, and the kernel kills the engine then
@@ -290,10 +308,9 @@ class EngineProcess:
     def _conclude(self, facts: ExitFacts, ended: KeptExit | None) -> None:
         """Take what the folder tells, and leave it empty: an end is told once."""
         self._told_orders = self.orders()
-        last = read_state(self._folder)
-        if last is not None and last.keeper_pid == self.keeper_pid:
-            self._state = last
-            forget(self._folder)
+        self._state = self._latest_state()
+        if not self._keeps_end:
+            self.told()
         if ended is not None and ended.log_problem:
             self._remarks = (*lines(ended.tail), f"(its output could not be kept: {ended.log_problem})")
         names = ExitFacts.__struct_fields__
