@@ -24,7 +24,7 @@ from freehold.core.model_file import ModelFile, ModelFileError
 from freehold.core.servers import Engine, ServerSpec
 from freehold.supervisor import memory
 from freehold.supervisor.residuals import Residuals, Subject, corrected, learned, run_key
-from freehold.supervisor.run_of import run_of
+from freehold.supervisor.run_of import run_of, with_checkpoints
 
 FILE = "residuals.json"
 _MOST_RAW = 4096
@@ -98,7 +98,11 @@ class HouseAppraiser:
         draft = self._models.read(Path(spec.draft)) if spec.draft else None
         projector = self._models.read(Path(spec.projector)) if spec.projector else None
         vendor = machine.gpus[0].vendor if machine.gpus else "other"
-        found = memory.ways(model, run_of(spec, vendor, draft, projector), machine, self._reserve)
+        run = with_checkpoints(model, run_of(spec, vendor, draft, projector))
+        found = tuple(
+            msgspec.structs.replace(way, checkpoints=run.checkpoints or None)
+            for way in memory.ways(model, run, machine, self._reserve)
+        )
         subject = self._subject(spec, model)
         with self._lock:
             for way in found:

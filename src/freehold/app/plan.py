@@ -107,7 +107,7 @@ def pretend(now: MachineMemory, asked: Pretended) -> MachineMemory:
     machine = now
     if asked.gpus:
         gpus = tuple(
-            GpuMemory(index=n, name="as asked", vendor="nvidia", total_bytes=size, free_bytes=size)
+            GpuMemory(index=n, vendor="nvidia", total_bytes=size, free_bytes=size)
             for n, size in enumerate(asked.gpus)
         )
         machine = msgspec.structs.replace(machine, gpus=gpus)

@@ -89,6 +89,9 @@ class MemoryNeed(msgspec.Struct, frozen=True, kw_only=True):
     """Shares of the layers over the devices, as the parts were counted; empty for one device or none."""
     cpu_moe: int = 0
     """For `--n-cpu-moe`: experts of the first so many blocks that stay on the host."""
+    checkpoints: int | None = None
+    """For `--ctx-checkpoints`: saved states of each slot that were counted; None: it saves none, or they are
+    not counted."""
     context: int = 0
     """Tokens of all slots together."""
     slots: int = 0

@@ -64,7 +64,8 @@ def place(
     `machine` must not count what would still have to be stopped (`free_after`). `gpus` are the indexes that
     may be used: empty for none, None for any. Mapped weights are wanted in RAM and not required: a way
     whose mapped weights stay in RAM goes before one whose weights would be read from the disk again and
-    again. A way of which nothing is known needs nothing, and sees all GPUs that it may use.
+    again. A way whose use of GPUs is not known (nothing is, or only its RAM was stated) needs nothing of
+    them, and sees all that it may use.
     """
     room = _room(machine, reserve, gpus)
     for mapped_counts in (True, False):
@@ -117,10 +118,13 @@ def _room(machine: MachineMemory, reserve: Reserve, gpus: tuple[int, ...] | None
 
 
 def _fit(way: MemoryNeed, room: _Room, *, mapped_counts: bool) -> Placement | None:
+    everything = tuple(sorted(index for _, index in room.gpus))
     if way.source == "unknown":
-        return Placement(need=way, gpus=tuple(sorted(index for _, index in room.gpus)))
+        return Placement(need=way, gpus=everything)
     if way.ram_bytes + (way.mapped_bytes if mapped_counts else 0) > room.ram:
         return None
+    if way.source == "configured" and not way.devices:
+        return Placement(need=way, gpus=everything)
     chosen = _match(way, room.gpus)
     return None if chosen is None else Placement(need=way, gpus=chosen, split=_split(way))
 
@@ -215,5 +219,6 @@ def _lack_words(lack: Lack, way: MemoryNeed, gpus: tuple[int, ...] | None) -> st
         return f"it needs {needed} on one GPU and {free} may be used (GPU {lack.gpu})"
     if gpus == ():
         return f"it needs {needed} on a GPU and may use none"
-    wanted = "a GPU" if way.devices == 1 else f"{way.devices} GPUs"
-    return f"it needs {wanted} ({needed} on one), and there are not so many"
+    if way.devices == 1:
+        return f"it needs {needed} on a GPU, and there is none"
+    return f"it needs {way.devices} GPUs ({needed} on one), and there are not so many"

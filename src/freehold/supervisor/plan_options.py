@@ -42,9 +42,10 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     def find(self, spec: ServerSpec) -> Placement | None:
         """Where it would be put here."""
         wanted = self.as_good_as
-        if wanted is not None and wanted.devices and not wanted.cpu_moe and wanted.gpu_layers is not None:
+        if wanted is not None and wanted.devices and wanted.gpu_layers is not None:
             # The estimator need not look for what would be turned down.
-            spec = msgspec.structs.replace(spec, gpu_layers=wanted.gpu_layers)
+            experts = ("--n-cpu-moe", str(wanted.cpu_moe)) if wanted.cpu_moe else ()
+            spec = msgspec.structs.replace(spec, gpu_layers=wanted.gpu_layers, args=(*spec.args, *experts))
         try:
             ways = self.price(spec, self.machine)
         except FreeholdError:

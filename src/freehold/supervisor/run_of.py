@@ -12,9 +12,14 @@ import msgspec
 
 from freehold.core.model_file import ModelFile
 from freehold.core.servers import ServerSpec
-from freehold.supervisor.memory.run import Run
+from freehold.supervisor.memory import Run, estimate
 
 Vendor = Literal["nvidia", "amd", "intel", "apple", "other"]
+
+LEAST_CHECKPOINTS = 3
+"""With fewer, an agent that goes back a step has its whole prompt read again."""
+MOST_CHECKPOINTS = 32
+"""The engine's own default."""
 
 _ALL_BLOCKS = 1_000_000
 _MIB = 1 << 20
@@ -83,6 +88,21 @@ def run_of(
         projector=projector,
     )
     return msgspec.structs.replace(run, **dict(_said(spec.args)))
+
+
+def with_checkpoints(model: ModelFile, run: Run) -> Run:
+    """Models that cannot go back in their context (windows, recurrent state) save states to go back to: as
+    many as fit beside the prompt cache into as much memory again, within bounds. Unlimited, they have ended
+    many a host: the engine's own number is 32 for each slot, whatever their size."""
+    if run.checkpoints:
+        return run
+    bare = msgspec.structs.replace(run, devices=0, gpu_layers=0, split=(), cpu_moe=0)
+    one = msgspec.structs.replace(bare, checkpoints=1)
+    size = estimate(model, one).ram_bytes - estimate(model, bare).ram_bytes
+    if size <= 0:
+        return run
+    count = min(max(run.cache_ram_bytes // size, LEAST_CHECKPOINTS), MOST_CHECKPOINTS)
+    return msgspec.structs.replace(run, checkpoints=count)
 
 
 def _said(args: Sequence[str]) -> Iterator[tuple[str, Any]]:
