@@ -41,6 +41,12 @@ class AdoptedLife:
         self._leasing = leasing
         self._process: ForeignProcess | None = None
 
+    def adjust(self, spec: ServerSpec) -> None:
+        """Treat it otherwise."""
+        self._spec = spec
+        if self.running is not None:
+            self.running.watch.adjust(spec)
+
     def forgive(self) -> None:
         """Look again."""
         self.orders.ring()

@@ -24,6 +24,7 @@ from freehold.supervisor.inquest import Running, inquest
 from freehold.supervisor.leasing import Leasing
 from freehold.supervisor.liveness import Health, Hung, Kind, Look
 from freehold.supervisor.orders import Order, Orders
+from freehold.supervisor.probe import error_words, post
 from freehold.supervisor.process import EngineProcess
 from freehold.supervisor.records import Records
 from freehold.supervisor.room import memory_back
@@ -67,6 +68,12 @@ class Life:
         self._leasing = leasing
         self._deaths: tuple[lifecycle.Death, ...] = ()
         self._drain_began_s: float | None = None
+
+    def adjust(self, spec: ServerSpec) -> None:
+        """Treat the same process otherwise."""
+        self._spec = spec
+        if self.running is not None:
+            self.running.watch.adjust(spec)
 
     def forgive(self) -> None:
         """Forget earlier deaths: a person wants another try."""
@@ -194,8 +201,7 @@ class Life:
             if exited.done() or self.orders.now is not None:
                 return ""
             if health is Health.READY:
-                self._became_ready(running)
-                return ""
+                return await self._load(running, exited)
             if health is Health.LOADING and self._status.state is S.STARTING:
                 self._status.move(S.LOADING, "loading the model")
             await self.orders.rest(min(pause_s, self._spec.load_timeout_s - took_s))
@@ -203,6 +209,24 @@ class Life:
             if exited.done() or self.orders.now is not None:
                 return ""
         return f"it was not ready after {self._spec.load_timeout_s:g} s"
+
+    async def _load(self, running: Running, exited: asyncio.Future[ExitFacts]) -> str:
+        """It answers: ready, for most engines. Some load with the first call, so they get one; why that
+        failed, if it did."""
+        launch = running.launch
+        if launch.load_path and not running.found:
+            if self._status.state is S.STARTING:
+                self._status.move(S.LOADING, "loading the model")
+            left_s = self._spec.load_timeout_s - (self._clock.monotonic_s() - running.began_s)
+            loading = post(running.base_url, launch.load_path, launch.load_body, left_s)
+            loaded = await self._while_nothing_else(loading, exited)
+            if loaded is None:
+                return ""
+            status, answer = loaded
+            if status != 200:
+                return f"it did not load the model: {error_words(answer)}"
+        self._became_ready(running)
+        return ""
 
     async def _while_nothing_else(
         self, work: Coroutine[object, object, _Found], exited: asyncio.Future[ExitFacts]

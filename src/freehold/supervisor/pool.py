@@ -138,8 +138,10 @@ class ServerPool:
 
     async def replace(self, spec: ServerSpec) -> None:
         """Go on under another specification: a server that runs is drained, stopped and started again; its
-        queue goes on waiting. Raises `KeyError`, and `ConfigError` for an unknown engine."""
+        queue goes on waiting. One whose process stays the same goes on running. Raises `KeyError`, and
+        `ConfigError` for an unknown engine."""
         await self._servers[spec.name].replace(spec, self._engine(spec), "its configuration has changed")
+        self._arbiter.nudge()
 
     async def remove(self, name: str) -> None:
         """Drain, stop and forget it. Raises `KeyError`."""

@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 from urllib.parse import urlsplit
 
+import msgspec
+
 from freehold.supervisor.liveness import Health
 
 _ANSWER_BYTES = 64 * 1024
+_REASON_CHARS = 300
 
 
 async def probe(base_url: str, path: str, timeout_s: float = 1.0) -> Health:
@@ -26,22 +29,26 @@ async def probe(base_url: str, path: str, timeout_s: float = 1.0) -> Health:
 
 
 async def probe_deep(base_url: str, path: str, body: bytes, timeout_s: float) -> Health:
-    """Whether the server answers a request that makes it generate one token. Never raises."""
+    """Whether the server works on a request that asks for one token. Any answer shows that it does: some
+    models cannot generate, and say so at once; one that hangs says nothing. Never raises."""
+    status, _ = await post(base_url, path, body, timeout_s)
+    return Health.NO_TOKENS if status is None else Health.READY
+
+
+async def post(base_url: str, path: str, body: bytes, timeout_s: float) -> tuple[int | None, bytes]:
+    """Status and body of the answer; None and why there is none. Never raises."""
     try:
         async with asyncio.timeout(timeout_s):
-            status, answered = await _ask(base_url, f"POST {path} HTTP/1.1", body, whole=True)
-    except ConnectionRefusedError:
-        return Health.REFUSED
-    except (OSError, TimeoutError, EOFError, ValueError):
-        return Health.NO_TOKENS
-    if status == 503:
-        return Health.LOADING
-    return Health.READY if status == 200 and answered else Health.NO_TOKENS
+            return await _ask(base_url, f"POST {path} HTTP/1.1", body, whole=True)
+    except TimeoutError:
+        return None, b"it did not answer in time"
+    except (OSError, EOFError, ValueError) as error:
+        return None, f"it broke the connection: {error}".encode()
 
 
-async def _ask(base_url: str, line: str, body: bytes, *, whole: bool = False) -> tuple[int, bool]:
-    """Status, and whether anything followed the head (looked at only when `whole`). Raises OSError,
-    EOFError when it says nothing, ValueError when what it says is no HTTP."""
+async def _ask(base_url: str, line: str, body: bytes, *, whole: bool = False) -> tuple[int, bytes]:
+    """Status, and the body as far as it was asked for. Raises OSError, EOFError when it says nothing,
+    ValueError when what it says is no HTTP."""
     where = urlsplit(base_url)
     reader, writer = await asyncio.open_connection(where.hostname, where.port or 80)
     try:
@@ -51,15 +58,27 @@ async def _ask(base_url: str, line: str, body: bytes, *, whole: bool = False) ->
         writer.write(head.encode() + b"\r\n" + body)
         status = _status(await reader.readline())  # HTTP/1.1 200 OK
         if not whole:
-            return status, False
+            return status, b""
         async for field in reader:
             if field in (b"\r\n", b"\n"):
                 break
-        return status, bool(await reader.read(_ANSWER_BYTES))
+        return status, await reader.read(_ANSWER_BYTES)
     finally:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+
+
+def error_words(answer: bytes) -> str:
+    """The reason in an answer, for a person: its `error`, else its beginning."""
+    text = answer.decode(errors="replace").strip()
+    with contextlib.suppress(msgspec.DecodeError, msgspec.ValidationError):
+        told = msgspec.json.decode(answer, type=dict[str, object]).get("error")
+        if isinstance(told, dict):
+            told = told.get("message")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        if isinstance(told, str):
+            text = told
+    return text[:_REASON_CHARS] or "it did not say why"
 
 
 def _status(line: bytes) -> int:

@@ -192,7 +192,14 @@ class ManagedServer:
             self.life.orders.withdraw()
 
     async def replace(self, spec: ServerSpec, engine: Engine | None, reason: str) -> None:
-        """Go on under another specification; calls that wait go on waiting."""
+        """Go on under another specification; calls that wait go on waiting, and a process that serves both
+        goes on running."""
+        if self._next is None and self.spec.same_process(spec):
+            self.spec = spec
+            self.status.use(spec)
+            self.leasing.slots.use(spec)
+            self.life.adjust(spec)
+            return
         self._next = (spec, engine)
         if self._task is None and self.status.state in (S.STOPPED, S.FAILED):
             if self.status.state is S.FAILED:

@@ -35,6 +35,9 @@ class Watch:
         self.suspect_s: float | None = None
         """When a call last broke."""
 
+    def adjust(self, spec: ServerSpec) -> None:
+        self._spec = spec
+
     def became_ready(self) -> None:
         self.ready_s = self.worked_s = self._clock.monotonic_s()
 
