@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from functools import lru_cache
 from itertools import accumulate
 
 import msgspec
@@ -50,12 +51,14 @@ def places_of(model: ModelFile, run: Run) -> Places:
     return Places(layers=(*(None for _ in range(start)), *dealt))
 
 
+@lru_cache(maxsize=65_536)
 def block_of(name: str) -> int | None:
     """The block of a tensor, from its name."""
     found = _BLOCK.match(name)
     return int(found[1]) if found else None
 
 
+@lru_cache(maxsize=65_536)
 def is_expert(name: str) -> bool:
     """One of the large tensors that hold all experts of a block."""
     return _EXPERTS.search(name) is not None

@@ -12,8 +12,8 @@ from freehold.core.model_file import ModelFile, Tensor
 from freehold.supervisor.memory.places import Places, Tables, block_of, is_expert, is_input
 from freehold.supervisor.memory.run import Run
 
-_REPACKED = ("q4_0", "q4_k", "q2_k", "iq4_nl")
-"""Types that the CPU backend may keep in an order of its own."""
+_REPACKED = ("q4_0", "q4_k", "q2_k", "iq4_nl", "mxfp4")
+"""Types that the CPU backend keeps in an order of its own. Measured on x86-64 (b11549); q2_k on some CPUs."""
 
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,30 +31,36 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def weights_of(model: ModelFile, run: Run, places: Places) -> Weights:
-    """Every tensor at its place. A missing output matrix means that the token embedding serves as one: its
-    second copy is on the output's device."""
+    """Every tensor at its place. Without an output matrix the token embedding serves as one: a second copy of
+    it is on the output's device, on the host only when it is repacked."""
     tables = Tables(tuple((re.compile(text), device) for text, device in run.tensor_places))
     devices: Counter[int] = Counter()
     mapped = own = largest = read = 0
     used, experts = model.number("expert_used_count"), max(model.number("expert_count"), 1)
     tied = not any(tensor.name == "output.weight" for tensor in model.tensors)
+    loaded = model.blocks - (0 if run.draft_tokens else model.number("nextn_predict_layers"))
     for tensor in model.tensors:
+        if (block_of(tensor.name) or 0) >= max(loaded, 1):
+            continue  # blocks that only draft are passed over
         device = _place(tensor, run, places, tables)
-        if device is None:
-            repacked = run.repack and run.devices == 0 and _may_repack(tensor)
-            own += tensor.bytes if repacked or not run.mapped else 0
-            mapped += 0 if repacked or not run.mapped else tensor.bytes
-            if not is_input(tensor.name):
-                largest = max(largest, tensor.bytes)
-                read += tensor.bytes * used // experts if is_expert(tensor.name) else tensor.bytes
-        else:
-            devices[device] += tensor.bytes
-        if tied and tensor.name == "token_embd.weight" and places.output is not None:
+        copied = tied and tensor.name == "token_embd.weight"
+        if copied and places.output is not None:
             devices[places.output] += tensor.bytes
+        if device is not None:
+            devices[device] += tensor.bytes
+            continue
+        may_repack = run.repack and run.devices == 0 and _may_repack(tensor)
+        repacked = may_repack and not is_input(tensor.name)
+        own += tensor.bytes if repacked or (copied and may_repack) else 0
+        if not repacked:
+            mapped += tensor.bytes
+        if not is_input(tensor.name):
+            largest = max(largest, tensor.bytes)
+            read += tensor.bytes * used // experts if is_expert(tensor.name) else tensor.bytes
     return Weights(
         by_device=dict(devices),
-        host_mapped=mapped,
-        host_own=own,
+        host_mapped=mapped if run.mapped else 0,
+        host_own=own if run.mapped else own + mapped,
         largest_host=largest,
         host_read_per_token=read,
     )
@@ -73,7 +79,5 @@ def _place(tensor: Tensor, run: Run, places: Places, tables: Tables) -> int | No
 
 
 def _may_repack(tensor: Tensor) -> bool:
-    """Matrices of some types whose rows come in eights. What looks tokens up is left alone."""
-    if tensor.type not in _REPACKED or len(tensor.shape) < 2 or is_input(tensor.name):
-        return False
-    return tensor.shape[1] % 8 == 0
+    """Matrices of some types whose rows come in eights."""
+    return tensor.type in _REPACKED and len(tensor.shape) > 1 and tensor.shape[1] % 8 == 0
