@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 import psutil
 
 from tests.house import House
@@ -28,6 +28,8 @@ EXTRA = "fir"
 SIGNALS = (signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGSTOP, signal.SIGABRT)
 PATIENCE_S = 60.0
 _WORD = "storm "
+_WINDS = 3
+"""Deeds that may be under way at the same time."""
 
 
 def server(slots: int, tokens: int = 12) -> dict[str, Any]:
@@ -85,7 +87,8 @@ class Storm:
             async with asyncio.TaskGroup() as group:
                 for number in range(self.clients):
                     group.create_task(self._client(http, random.Random(self.seed * 1000 + number), number))
-                group.create_task(self._weather(http))
+                for number in range(_WINDS):
+                    group.create_task(self._weather(http, random.Random(self.seed * 100 + number)))
             await self._quiet(http)
 
     # -- clients
@@ -131,11 +134,11 @@ class Storm:
 
     # -- weather
 
-    async def _weather(self, http: httpx.AsyncClient) -> None:
+    async def _weather(self, http: httpx.AsyncClient, chance: random.Random) -> None:
         deeds = (self._signal, self._signal, self._signal, self._order, self._reload)
         while time.monotonic() < self._end:
-            await asyncio.sleep(self._chance.uniform(0.1, 0.8))
-            await self._chance.choice(deeds)(http)
+            await asyncio.sleep(chance.uniform(0.1, 0.8))
+            await chance.choice(deeds)(http)
 
     async def _servers(self, http: httpx.AsyncClient) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = (await http.get("/api/v1/servers")).json()
