@@ -21,6 +21,7 @@ COMMANDS = {
     "costs": "freehold.cli.costs",
     "doctor": "freehold.cli.doctor",
     "config": "freehold.cli.config",
+    "service": "freehold.cli.service",
     "key": "freehold.cli.key",
     "version": "freehold.cli.version",
 }

@@ -152,7 +152,8 @@ def test_a_configured_server_says_all_that_the_file_said(tmp_path: Path) -> None
     text = """
 servers:
   glm: {model: m.gguf, context: 8192, slots: 2, kv: q8_0, gpus: [1], gpu_layers: 9, cache_ram: 1GiB,
-        pin: true, draft: d.gguf, projector: p.gguf, args: [--x], env: [A=1], start: always, priority: 7, after: [old],
+        pin: true, draft: d.gguf, projector: p.gguf, args: [--x], env: [A=1], start: always, priority: 7,
+        after: [old],
         restart: {tries: 1, interval: 2, delay: 3, longest_delay: 4}, memory: {vram: 5, ram: 6, limit: 7},
         min_stay: 8, load_timeout: 9, drain_timeout: 10, stop_timeout: 11, stop_signal: SIGINT,
         stall_timeout: 12, max_queue: 13, max_wait: 14, health: /h}
