@@ -53,10 +53,14 @@ def segfault(scene: Scene) -> Finding | None:
         return None
     fault = _fault(scene, {"segfault", "divide error", "general protection", "bad memory"})
     base, words = _CRASHES[number]
+    # The kernel names the thread, which need not have the process's number.
+    traced = number == signal.SIGSEGV and scene.facts.host.senders is not None
     if fault is not None and fault.pid == scene.facts.pid:
         weight = 97
     elif scene.by_kernel is not None:
         weight = 95 if scene.signal == signal.SIGSEGV else 80
+    elif fault is not None and (traced or _is_ours(scene, fault)):
+        weight = 92
     else:
         weight = 88 if fault else base
     where = f" in {fault.library}" if fault and fault.library else ""
@@ -163,6 +167,10 @@ def _fault(scene: Scene, kinds: set[str]) -> Fault | None:
         return by_pid
     died = scene.facts.exit.died_ms
     return next((fault for fault in fitting if abs(fault.line.at_ms - died) <= _NEAR_DEATH_MS), None)
+
+
+def _is_ours(scene: Scene, fault: Fault) -> bool:
+    return fault.comm in {word[:15] for word in (*scene.program.split(), *scene.facts.engine.split())}
 
 
 def _signal_clues(scene: Scene) -> tuple[Clue, ...]:

@@ -123,7 +123,7 @@ def parent_died(scene: Scene) -> Finding | None:
         )
     if not scene.facts.exit.keeper_lost:
         return None
-    by_keeper = seen is not None and seen.signal == signal.SIGKILL and seen.sender_comm.startswith("python")
+    by_keeper = seen is not None and _is_keeper(seen)
     return Finding(
         cause="parent-died",
         weight=92 if by_keeper else 80 if seen is None else 55,
@@ -154,6 +154,8 @@ def host_reboot(scene: Scene) -> Finding | None:
 
 def _by_stranger(scene: Scene, seen: SignalSeen) -> Finding | None:
     if seen.signal == signal.SIGHUP or USERSPACE_KILLERS.match(seen.sender_comm):
+        return None
+    if scene.facts.exit.keeper_lost and _is_keeper(seen):
         return None
     weight, answered = 97, ""
     if scene.signal is None:
@@ -248,6 +250,11 @@ def _limit(scene: Scene) -> Finding | None:
             ),
         ),
     )
+
+
+def _is_keeper(seen: SignalSeen) -> bool:
+    """When a keeper dies, the kernel kills the engine in the keeper's name."""
+    return seen.signal == signal.SIGKILL and seen.sender_comm.startswith(("freehold", "python"))
 
 
 def _memory_killed(scene: Scene) -> bool:

@@ -153,6 +153,7 @@ MARKERS: tuple[Marker, ...] = (
     _marker("bad-flag", 90, r"((?:unrecognized|invalid|illegal) option(?: --)? .+)", _FLAG),
     _marker("bad-flag", 80, r"(cannot assign requested address|could not resolve host)", _FLAG),
     # The model.
+    _marker("bad-model", 92, r"cannot read the model file (.+)", "Its model cannot be read: {what}."),
     _marker("bad-model", 92, r"(invalid magic[^,]*|failed to read magic)", _MODEL),
     _marker(
         "bad-model",

@@ -35,7 +35,7 @@ class Flags(argparse.Namespace):
     grandchildren: int = 0
     worker: bool = False
     """Has a child that it cannot live without: when that dies, it ends with code 1."""
-    say: Sequence[str] = ()
+    say: Sequence[str]
     """Lines that it prints at its start."""
     chatter: int = 0
     """Lines of idle talk that it prints before it dies."""
@@ -53,7 +53,7 @@ def read_flags(arguments: Sequence[str]) -> Flags:
     for name in ("how", "poison", "model"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--die-after", type=_moment)
-    parser.add_argument("--say", action="append")
+    parser.add_argument("--say", action="append", default=[])
     return parser.parse_args(list(arguments), namespace=Flags())
 
 
