@@ -165,6 +165,19 @@ def test_a_v2_cage_is_made_below_our_own_folder(tmp_path: Path, unified: Mount) 
     assert (folder / "memory.max").read_text() == "max"
 
 
+def test_a_cage_that_was_made_elsewhere_is_found_by_who_lives_in_it(tmp_path: Path, unified: Mount) -> None:
+    home = tmp_path / "home"
+    cages = HostCages(home, unified)
+    elsewhere = tmp_path / "session-2.scope" / folder_name(home) / cage_name("tiny")
+    elsewhere.mkdir(parents=True)
+    cages.found("tiny", elsewhere.parent / cage_name("other"))
+    assert cages.folder("tiny") is None
+    cages.found("tiny", elsewhere)
+    assert cages.folder("tiny") == elsewhere
+    assert cages.make("tiny", None)
+    assert cages.folder("tiny") == tmp_path / folder_name(home) / cage_name("tiny")
+
+
 def test_others_in_our_cgroup_are_left_where_they_are(unified: Mount) -> None:
     (unified.point / "cgroup.procs").write_text("1\n")
     with pytest.raises(Blind, match="process 1 of others"):
@@ -201,7 +214,6 @@ def real(tmp_path: Path) -> Iterator[HostCages]:
     yield cages
     cages.kill("tiny")
     cages.remove("tiny")
-    cages.close()
 
 
 def inhabitant(cages: HostCages) -> subprocess.Popen[bytes]:
@@ -224,9 +236,8 @@ def test_a_cage_is_emptied_and_taken_away(real: HostCages) -> None:
         assert real.kill("tiny")
         assert process.wait() == -signal.SIGKILL
     real.remove("tiny")
-    real.close()
     assert real.folder("tiny") is None
-    assert not folder.exists()
+    assert not folder.parent.exists()
 
 
 def test_a_cage_in_use_is_neither_emptied_nor_lost_by_making_it_again(real: HostCages) -> None:
@@ -243,4 +254,3 @@ def test_another_freehold_finds_the_cage_of_its_own_home_again(real: HostCages, 
     assert HostCages(tmp_path).folder("tiny") == real.folder("tiny")
     stranger = HostCages(tmp_path / "other")
     assert stranger.folder("tiny") is None
-    stranger.close()

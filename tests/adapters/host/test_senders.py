@@ -32,6 +32,8 @@ TRACE = (
     + event("my-app (old) x-41", "12586.000001", 15, 0, "a pid=9 b pid=71")
     + event("llama-server-88      (     71)", "12587.900000", 6, -6, "llama-server pid=71")
     + event("<...>-3", "12590.000000", 9, 128, "sleep pid=71")
+    + event("llama-server-89      (     71)", "12590.500000", 11, 1, "llama-server pid=89")
+    + event("llama-server-90      (    712)", "12590.600000", 11, 1, "llama-server pid=90")
     + event("kill-6390", "12591.000000", 9, 0, "other pid=712")
 )
 
@@ -42,6 +44,7 @@ def test_each_line_names_its_sender() -> None:
         SignalSeen(at_ms=13_586_000, signal=15, sender_pid=41, sender_comm="my-app (old) x"),
         SignalSeen(at_ms=13_587_900, signal=6, sender_pid=71, sender_comm="llama-server"),
         SignalSeen(at_ms=13_590_000, signal=9, sender_pid=3, sender_comm="", from_kernel=True),
+        SignalSeen(at_ms=13_590_500, signal=11, sender_pid=71, sender_comm="llama-server", from_kernel=True),
     ]
 
 
@@ -51,9 +54,10 @@ def test_strange_text_is_read_without_harm(text: str) -> None:
 
 
 def test_the_filter_asks_for_deadly_signals_to_watched_processes_only() -> None:
-    assert condition({71, 9}).endswith("&&(pid==9||pid==71)")
-    assert condition({71}).startswith("(sig==1||sig==2||")
-    assert condition(set()) == ""
+    both = condition({71: "llama-server", 9: 'odd" name'})
+    assert both.startswith("(sig==1||sig==2||")
+    assert both.endswith('&&(pid==9||pid==71||comm=="llama-server")')
+    assert condition({}) == ""
 
 
 def test_what_a_killed_freehold_left_is_taken_away(tmp_path: Path) -> None:

@@ -29,7 +29,6 @@ def cages(tmp_path: Path) -> Iterator[HostCages]:
     yield made
     made.kill("tiny")
     made.remove("tiny")
-    made.close()
 
 
 @pytest.fixture
@@ -95,6 +94,24 @@ def test_who_sent_the_signal(
     assert seen.sender_pid not in {os.getpid(), sleeper.pid}
     assert abs(seen.at_ms - now_ms()) < 5000
     assert instances() == []
+
+
+def test_a_crash_in_a_thread_is_the_kernels_own_signal(witness: HostWitness) -> None:
+    program = (
+        "import ctypes, threading; input(); "
+        "threading.Thread(target=ctypes.string_at, args=(0,)).start(); threading.Event().wait()"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:
+        observation = witness.watch(subject(process.pid))
+        process.communicate(b"\n")
+        assert process.wait() == -signal.SIGSEGV
+        evidence = observation.collect()
+        observation.close()
+    if evidence.senders is None:
+        pytest.skip(evidence.blind["signals"])
+    assert [(seen.signal, seen.sender_pid, seen.from_kernel) for seen in evidence.senders] == [
+        (signal.SIGSEGV, process.pid, True)
+    ]
 
 
 def test_two_witnesses_do_not_disturb_each_other(

@@ -1,6 +1,7 @@
 """`core.deaths.Cages` on Linux: one memory cgroup for each model server, v1 or v2.
 
-All stand below one folder of ours, named after the Freehold home, so that two Freeholds never meet. Where
+All stand below one folder of ours, named after the Freehold home, so that two Freeholds never meet; it goes
+with the last of them. Where
 cgroups may be made is `cage_ground`'s, what they count `cgroup_files`'.
 """
 
@@ -18,7 +19,13 @@ from pathlib import Path
 
 from freehold.adapters.host.blind import Blind
 from freehold.adapters.host.cage_ground import enable_memory, find_ground
-from freehold.adapters.host.cgroup_files import Counters, Mount, find_mount, read_counters
+from freehold.adapters.host.cgroup_files import (
+    Counters,
+    Mount,
+    find_mount,
+    folder_of_process,
+    read_counters,
+)
 
 REMOVE_PATIENCE_S = 1.0
 """The kernel keeps a group while its dead are on their way out; that takes milliseconds."""
@@ -39,6 +46,7 @@ class HostCages:
         self._mount = mount
         self._folder: Path | None = None
         self._blind = ""
+        self._elsewhere: dict[str, Path] = {}
         self._before: dict[str, Counters] = {}
 
     @property
@@ -54,18 +62,21 @@ class HostCages:
     def folder(self, server: str) -> Path | None:
         """Where the files of a server's cage lie; None when it has none."""
         with self._lock:
-            ours = self._ours()
-        if ours is None:
-            return None
-        folder = ours / cage_name(server)
-        return folder if folder.is_dir() else None
+            return self._find(server)
+
+    def found(self, server: str, folder: Path) -> None:
+        """A process of the server lives there: where that is a cage of this home, it is the server's."""
+        if folder.name == cage_name(server) and folder.parent.name == self._name:
+            with self._lock:
+                self._elsewhere[server] = folder
 
     def make(self, server: str, ram_limit_bytes: int | None) -> tuple[str, ...]:
         with self._lock:
-            ours = self._ours()
+            ours = self._make_ours()
             if ours is None or self._mount is None:
                 return ()
             folder = ours / cage_name(server)
+            self._elsewhere.pop(server, None)
             try:
                 # A fresh group counts from zero; one that still holds a process is used again.
                 with suppress(OSError):
@@ -106,18 +117,24 @@ class HostCages:
 
     def remove(self, server: str) -> None:
         """Waits up to a second for the dead to leave. A cage that still holds the living stays."""
-        if folder := self.folder(server):
-            _remove(folder)
+        folder = self.folder(server)
+        if folder is None:
+            return
+        _remove(folder)
+        # With the last cage goes the folder of all; the lock keeps it from one that is being made.
+        with self._lock, suppress(OSError):
+            folder.parent.rmdir()
 
-    def close(self) -> None:
-        """Takes our folder away, when no cage is left in it."""
-        with self._lock:
-            if self._folder is not None:
-                with suppress(OSError):
-                    self._folder.rmdir()
-            self._folder = None
+    def _find(self, server: str) -> Path | None:
+        """Looks only, where this Freehold makes its cages or would make them."""
+        name = cage_name(server)
+        places = [self._elsewhere.get(server), self._folder / name if self._folder else None]
+        with suppress(Blind):
+            own = folder_of_process("self", self._mount or find_mount())
+            places += [own / self._name / name, own.parent / self._name / name]
+        return next((place for place in places if place is not None and place.is_dir()), None)
 
-    def _ours(self) -> Path | None:
+    def _make_ours(self) -> Path | None:
         """The folder of all cages of this home; made when it is first needed."""
         if self._folder is not None and self._folder.is_dir():
             return self._folder

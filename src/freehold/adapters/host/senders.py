@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 
 from freehold.adapters.host.blind import Blind
@@ -16,8 +16,8 @@ from freehold.adapters.host.tracefs import TraceInstance
 from freehold.core.deaths import SignalSeen
 
 EVENT = "signal/signal_generate"
-SIGNALS = (1, 2, 3, 6, 9, 11, 15)
-"""Those that end an engine. Numbers as on all machines that run Linux."""
+SIGNALS = (1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 15, 24, 25, 31)
+"""Those that end an engine. Numbers of Linux on x86 and ARM: signal(7)."""
 MOST_SIGNALS = 20
 
 _LINE = re.compile(
@@ -25,6 +25,7 @@ _LINE = re.compile(
     r"(?P<s>\d{1,11})\.(?P<us>\d{6}): signal_generate: sig=(?P<signal>\d{1,3}) errno=-?\d+ "
     r"code=(?P<code>-?\d{1,9}) comm=.* pid=(?P<target>\d{1,10}) grp=\d+ res=(?P<result>\d+)"
 )
+_PLAIN = re.compile(r"[\w.:+-]{1,15}", re.ASCII)
 _NAMELESS = "<...>"
 
 
@@ -33,22 +34,22 @@ class SignalTrace:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._watched: set[int] = set()
+        self._watched: dict[int, str] = {}
         self._instance: TraceInstance | None = None
 
-    def watch(self, pid: int) -> None:
-        """Raises Blind when the kernel does not tell us."""
+    def watch(self, pid: int, comm: str = "") -> None:
+        """`comm`: its short name, by which its threads are found. Raises Blind when we are not told."""
         with self._lock:
             instance = self._instance or TraceInstance(EVENT)
             try:
-                instance.only(condition(self._watched | {pid}))
+                instance.only(condition(self._watched | {pid: comm}))
             except Blind:
                 if not self._watched:
                     instance.close()
                     self._instance = None
                 raise
             self._instance = instance
-            self._watched.add(pid)
+            self._watched[pid] = comm
 
     def seen(self, pid: int, since_ms: int) -> tuple[SignalSeen, ...]:
         """Signals sent to it since then (UTC), oldest first, at most the last 20. Raises Blind."""
@@ -63,7 +64,7 @@ class SignalTrace:
     def forget(self, pid: int) -> None:
         """After the last one nothing is traced, and nothing of ours is left in the kernel."""
         with self._lock:
-            self._watched.discard(pid)
+            self._watched.pop(pid, None)
             if self._instance is None:
                 return
             if self._watched:
@@ -80,26 +81,35 @@ class SignalTrace:
                 self._instance = None
 
 
-def condition(pids: Collection[int]) -> str:
-    """For the kernel's event filter; "" for nobody."""
-    if not pids:
+def condition(watched: Mapping[int, str]) -> str:
+    """For the kernel's event filter, of processes and their short names; "" for nobody.
+
+    A fault goes to the thread that made it, whose number we cannot know before: it has the process's name.
+    """
+    if not watched:
         return ""
     signals = "||".join(f"sig=={number}" for number in SIGNALS)
-    targets = "||".join(f"pid=={pid}" for pid in sorted(pids))
+    names = sorted({comm for comm in watched.values() if _PLAIN.fullmatch(comm)})
+    targets = "||".join([f"pid=={pid}" for pid in sorted(watched)] + [f'comm=="{name}"' for name in names])
     return f"({signals})&&({targets})"
 
 
 def parse_trace(text: str, pid: int, offset_ms: int) -> list[SignalSeen]:
-    """Signals to `pid` from the text of a trace whose clock is CLOCK_MONOTONIC; `offset_ms` leads from it to
-    UTC. A positive `code` means that the kernel itself sent it (128: SI_KERNEL, as for out of memory; small
-    numbers: a fault of the program's own); see sigaction(2).
+    """Signals to `pid`, and of its threads to themselves, from the text of a trace.
+
+    Its clock is CLOCK_MONOTONIC; `offset_ms` leads from that to UTC. A positive `code` means that the kernel
+    itself sent it (128: SI_KERNEL, as for out of memory; small numbers: a fault of the program's own); see
+    sigaction(2).
     """
     found: list[SignalSeen] = []
     for line in text.splitlines():
         match = _LINE.match(line)
-        if match is None or int(match["target"]) != pid:
+        if match is None:
             continue
         process = match["process"] or ""
+        to_itself = match["target"] == match["thread"] and process == str(pid)
+        if int(match["target"]) != pid and not to_itself:
+            continue
         found.append(
             SignalSeen(
                 at_ms=int(match["s"]) * 1000 + int(match["us"]) // 1000 + offset_ms,

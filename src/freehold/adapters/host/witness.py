@@ -145,12 +145,17 @@ class HostObservation:
     def _watch_signals(self) -> None:
         if not _numbers_are_the_kernels():
             raise Blind(_CONTAINER)
-        self._witness.signals.watch(self._subject.pid)
+        self._witness.signals.watch(self._subject.pid, self._comm)
 
     def _find_cage(self) -> Group | None:
         cages, server = self._witness.cages, self._subject.cage or self._subject.server
-        folder = cages.folder(server) if cages else None
-        if cages is None or folder is None:
+        if cages is None:
+            return None
+        with suppress(Blind):
+            # A Freehold that was started elsewhere on this machine made its cages elsewhere.
+            cages.found(server, cgroup_files.folder_of_process(self._subject.pid, cgroup_files.find_mount()))
+        folder = cages.folder(server)
+        if folder is None:
             return None
         return _group(folder, cgroup_files.find_mount(), cages.before(server), shared=False)
 
