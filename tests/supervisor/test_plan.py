@@ -249,7 +249,7 @@ def test_a_plan_never_promises_more_than_there_is(
     given_ones: list[tuple[int, int, int, bool, int]], gpus: list[int], ram: int
 ) -> None:
     wishes = [
-        wish(f"s{n}", f"m-{size}", context=context, slots=slots, pin=pin, priority=priority)
+        wish(f"s{n}", f"m-{size}", context=context, slots=slots, pin=pin, priority=priority, trained=40960)
         for n, (size, context, slots, pin, priority) in enumerate(given_ones)
     ]
     there = machine(*gpus, ram=ram)
