@@ -33,7 +33,7 @@ class Healthy:
 
 def lazy_over(control: Healthy) -> LazyControlApp:
     app = LazyControlApp()
-    app.use(cast(Control, control))
+    app.use(lambda: cast(Control, control))
     return app
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import msgspec
 import psutil
 
 from freehold import __version__
@@ -50,16 +49,16 @@ from freehold.web.control import (
     StatusView,
 )
 
-Discovering = Literal["off", "running", "done"]
 
-
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What does not change while Freehold runs."""
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What the owner of the house knows."""
 
     url: str
     home: Path
     config_file: Path | None
     started_ms: int
+    discovery: Callable[[], Literal["off", "running", "done"]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +76,9 @@ class Rooms:
 
 
 class HouseControl:
-    """See the module. `discovery` is set by the owner as it goes on."""
+    """See the module."""
 
     def __init__(self, facts: Facts, rooms: Rooms, clock: Clock) -> None:
-        self.discovery: Discovering = "off"
         self._facts = facts
         self._gateway = rooms.gateway
         self._servers = rooms.pool
@@ -107,7 +105,7 @@ class HouseControl:
             home=str(facts.home),
             config_file=str(facts.config_file) if facts.config_file else None,
             key_needed=bool(self._reload.config.auth.keys),
-            discovery=self.discovery,
+            discovery=facts.discovery(),
             models=len(self._gateway.catalog.aliases) + len(self._gateway.catalog.deployments),
             servers=len(views),
             servers_ready=sum(view.state.value == "ready" for view in views),

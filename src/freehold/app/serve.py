@@ -14,11 +14,11 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from freehold.adapters.providers.discover import Discovery, discover, list_models
-from freehold.app.control import Facts, HouseControl, Rooms
 from freehold.app.lazy_web import LazyControlApp
 from freehold.app.machine import Machine
 from freehold.app.models import model_rows
@@ -44,6 +44,9 @@ from freehold.receipts.deaths import death_receipt
 from freehold.receipts.ledger import Ledger, LedgerError
 from freehold.receipts.payloads import Payloads
 from freehold.testing.tiny_model import MODEL_NAME
+
+if TYPE_CHECKING:
+    from freehold.app.control import HouseControl
 
 Report = Callable[[Progress], None]
 
@@ -113,6 +116,7 @@ class House:
         self._listen: Listen = parse_listen(self._config.listen)
         self._offers = Offers(loaded, os.environ)
         self._prices = HousePrices(home / "prices", lambda text: self._say("config", text, warn=True))
+        self._discovery: Literal["off", "running", "done"] = "off"
         self._deaths: Counter[tuple[str, str]] = Counter()
         self._stop = asyncio.Event()
         self._hung_up = asyncio.Event()
@@ -147,8 +151,8 @@ class House:
             self._gateway.access = self._access(self._config, self._port)
             url = Listen(self._listen.host, self._port).url
             self._reload = self._make_reload()
-            self._control = self._make_control(url, machine)
-            self._lazy.use(self._control)
+            started_ms = self._clock.now_ms()
+            self._lazy.use(lambda: self._make_control(url, machine, started_ms))
             self._note_running(url, stack)
             self._say("listening", f"listening on {url}", url=url)
             _settle_memory()
@@ -172,7 +176,7 @@ class House:
             if self._loaded.file is not None:
                 beside.append(group.create_task(watch(self._loaded.file, self._reload_now), name="watch"))
             if self._looking:
-                self._control.discovery = "running"
+                self._discovery = "running"
                 beside.append(group.create_task(self._look_around(url, late), name="discovery"))
             else:
                 beside.append(group.create_task(self._offer_all(url), name="announce"))
@@ -200,7 +204,7 @@ class House:
             return
         self._gateway.use_catalog(catalog)
         await self._pool.adopt_running()
-        self._control.discovery = "done"
+        self._discovery = "done"
         count = self._offers.count_found
         self._say(
             "discovery",
@@ -328,9 +332,15 @@ class House:
         payloads = stack.enter_context(Payloads(folder.expanduser()))
         return Capture(put=payloads.put, errors_only=wanted.payloads == "errors")
 
-    def _make_control(self, url: str, machine: Machine) -> HouseControl:
+    def _make_control(self, url: str, machine: Machine, started_ms: int) -> HouseControl:
+        from freehold.app.control import Facts, HouseControl, Rooms  # noqa: PLC0415 - with its first question
+
         facts = Facts(
-            url=url, home=self._home, config_file=self._loaded.file, started_ms=self._clock.now_ms()
+            url=url,
+            home=self._home,
+            config_file=self._loaded.file,
+            started_ms=started_ms,
+            discovery=lambda: self._discovery,
         )
         rooms = Rooms(
             gateway=self._gateway,

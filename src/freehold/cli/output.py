@@ -28,6 +28,10 @@ STATE_STYLES = {
     "truncated": "red",
     "error": "red",
     "failed": "red",
+    "died": "red",
+    "backoff": "red",
+    "draining": "yellow",
+    "stopping": "yellow",
     "fail": "red",
 }
 """How the words for a state are coloured, everywhere alike."""

@@ -15,6 +15,7 @@ import typer
 from freehold.cli.commands import app
 from freehold.cli.exits import MEANINGS
 from freehold.core.config_schema import config_schema
+from freehold.core.quantities import bytes_words
 
 _MADE = "<!-- Made by `python -m freehold.cli.reference`; do not edit. -->"
 
@@ -86,7 +87,7 @@ def config_page() -> Iterator[str]:
     yield from ("working directory, `~/.config/freehold/freehold.yaml`.", "")
     yield "`${NAME}` is replaced from the environment or from a `.env` file beside the configuration file;"
     yield "`${NAME:-text}` has a default, `$${` means `${`."
-    for key, section in (("", "Config"), *_sections(sections["Config"])):
+    for key, section in (("", "Config"), *_sections(sections, "Config")):
         yield from ("", f"## {key or 'Top level'}", "", sections[section]["description"], "")
         yield from ("| Key | Value | Default | Meaning |", "|---|---|---|---|")
         required = sections[section]["required"]
@@ -95,14 +96,15 @@ def config_page() -> Iterator[str]:
             yield f"| `{name}` | {_cell(_value(part))} | {usual} | {_cell(part['description'])} |"
 
 
-def _sections(top: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Keys of the file that hold a section, and the section's name in the schema."""
-    for name, part in top["properties"].items():
-        inner = part.get("additionalProperties")
-        if "$ref" in part:
-            yield name, _named(part)
-        elif isinstance(inner, dict) and "$ref" in inner:
-            yield f"{name}.NAME", _named(part["additionalProperties"])
+def _sections(sections: dict[str, Any], outer: str, above: str = "") -> Iterator[tuple[str, str]]:
+    """Keys of the file that hold a section, and the section's name in the schema; inner ones after theirs."""
+    for name, part in sections[outer]["properties"].items():
+        inner: dict[str, Any] = part.get("additionalProperties") or {}
+        for suffix, holder in (("", part), (".NAME", inner)):
+            arms = [holder, *holder.get("anyOf", [])]
+            for section in (_named(arm) for arm in arms if "$ref" in arm):
+                yield f"{above}{name}{suffix}", section
+                yield from _sections(sections, section, f"{above}{name}{suffix}.")
 
 
 def _named(reference: dict[str, Any]) -> str:
@@ -110,8 +112,11 @@ def _named(reference: dict[str, Any]) -> str:
 
 
 def _value(part: dict[str, Any]) -> str:
+    if "title" in part:
+        return str(part["title"])
     if "anyOf" in part:
-        arms = [arm for arm in part["anyOf"] if "pattern" not in arm and arm.get("type") != "null"]
+        shown = [arm for arm in part["anyOf"] if "title" in arm or "pattern" not in arm]
+        arms = [arm for arm in shown if arm.get("type") != "null"]
         return " or ".join(_value(arm) for arm in arms)
     if "enum" in part:
         return " or ".join(f"`{choice}`" for choice in part["enum"])
@@ -129,13 +134,16 @@ def _value(part: dict[str, Any]) -> str:
     }
     least = f", at least {part['minimum']}" if "minimum" in part else ""
     above = f", above {part['exclusiveMinimum']}" if "exclusiveMinimum" in part else ""
-    return words[part["type"]] + least + above
+    most = f", at most {part['maximum']}" if "maximum" in part else ""
+    return words[part["type"]] + least + above + most
 
 
 def _default(part: dict[str, Any]) -> str:
     usual = part["default"]
     if usual is None or isinstance(usual, list | tuple | dict):
         return "none"
+    if any(arm.get("title") == "bytes" for arm in part.get("anyOf", ())):
+        return f"`{bytes_words(usual).replace('.0', '').replace(' ', '')}`"
     if isinstance(usual, bool):
         return f"`{str(usual).lower()}`"
     return f"`{usual:g}`" if isinstance(usual, float) else f"`{usual}`"

@@ -44,8 +44,8 @@ class TopScreen(App[None]):
     #said { height: auto; max-height: 6; padding: 0 1; color: $warning; }
     #servers { height: 1fr; border: round $primary; }
     #below { height: 1fr; }
-    #calls { width: 3fr; border: round $secondary; }
-    #spend { width: 2fr; border: round $secondary; }
+    #calls { width: 3fr; height: 1fr; border: round $secondary; }
+    #spend { width: 2fr; height: 1fr; border: round $secondary; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         ("q", "quit", "Quit"),

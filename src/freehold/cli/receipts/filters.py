@@ -21,6 +21,8 @@ _TEXTS = {
     "model": "model",
     "deployment": "deployment",
     "provider": "provider",
+    "server": "server",
+    "kind": "kind",
     "outcome": "outcome",
     "id": "id_prefix",
 }

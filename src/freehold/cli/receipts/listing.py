@@ -42,6 +42,8 @@ def list_(
 
 
 def _cells(row: Row, *, wide: bool) -> tuple[object, ...]:
+    if row.kind == "death":
+        return _death(row, wide=wide)
     model = row.model or row.deployment or "-"
     sums = (
         f"{row.input_tokens:,}",
@@ -53,3 +55,10 @@ def _cells(row: Row, *, wide: bool) -> tuple[object, ...]:
         return row.seq, clock_time(row.started_ms)[5:16], row.outcome, model, *sums
     asked = "" if row.model_asked == row.model else row.model_asked
     return row.seq, clock_time(row.started_ms), row.outcome, model, asked, row.project, *sums, row.id
+
+
+def _death(row: Row, *, wide: bool) -> tuple[object, ...]:
+    """The end of a model server: it used and cost nothing."""
+    if not wide:
+        return row.seq, clock_time(row.started_ms)[5:16], "died", row.server, "", "", "", ""
+    return row.seq, clock_time(row.started_ms), "died", row.server, row.error, "", "", "", "", "", row.id
