@@ -10,11 +10,12 @@ import pytest
 from tests.docs.follow import Reader, agent_of, is_fetched
 from tests.docs.pages import LANGUAGES, ROOT, blocks, name_of, pages
 
+HOW_TOS = ("first-steps", "configure", "servers", "receipts", "troubleshoot")
 FOLLOWED = [
     "README.md",
-    *(f"docs/how-to/{name}.md" for name in ("first-steps", "configure", "receipts", "troubleshoot")),
+    *(f"docs/how-to/{name}.md" for name in HOW_TOS),
 ]
-STARTED_WITH = {"docs/how-to/receipts.md": "payloads: all"}
+STARTED_WITH = {"docs/how-to/receipts.md": "payloads: all", "docs/how-to/servers.md": "slots: 4}"}
 """Pages that begin with a configuration: their first yaml block that holds this text."""
 BY_OTHERS = {
     "docs/how-to/benchmark.md": "minutes of load; see the tests of the benchmark",

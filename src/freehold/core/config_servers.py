@@ -120,8 +120,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     kv: Annotated[
         Literal["f16", "q8_0", "q4_0"],
         Meta(
-            description="llama.cpp, Ollama: how the context is kept. `q8_0` takes half the memory of `f16`, "
-            "`q4_0` a quarter."
+            description="llama.cpp, Ollama: how the context is kept. `q8_0` takes about half the memory of "
+            "`f16`, `q4_0` about a quarter."
         ),
     ] = "f16"
     draft: Annotated[
