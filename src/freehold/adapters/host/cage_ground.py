@@ -1,8 +1,7 @@
 """Where on this machine we may make memory cgroups: below our own, and only where nobody else lives.
 
 v2 forbids processes in a group whose children are controlled, so our own process moves into a leaf beside
-the cages; systemd allows that in units with `Delegate=yes` (systemd's
-CGROUP_DELEGATION). v1 has no such rule.
+the cages; systemd allows that in units with `Delegate=yes` (see its CGROUP_DELEGATION). v1 has no such rule.
 """
 
 from __future__ import annotations
