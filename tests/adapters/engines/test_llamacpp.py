@@ -124,6 +124,12 @@ def test_a_placement_over_two_gpus_is_said_in_options_and_shows_only_these() -> 
     assert launch.env["LLAMA_ARG_FIT"] == "off"
 
 
+def test_saved_states_are_those_that_the_plan_has_counted() -> None:
+    place = Placement(need=MemoryNeed(gpu_layers=0, checkpoints=2))
+    assert LlamaCpp({}).launch(SPEC, 1, place).env["LLAMA_ARG_CTX_CHECKPOINTS"] == "2"
+    assert "LLAMA_ARG_CTX_CHECKPOINTS" not in LlamaCpp({}).launch(SPEC, 1).env
+
+
 def test_a_placement_on_one_gpu_splits_nothing() -> None:
     place = Placement(need=MemoryNeed(devices=1, gpu_layers=12), gpus=(1,))
     launch = LlamaCpp({}).launch(SPEC, 1, place)
@@ -196,6 +202,9 @@ def test_the_embedded_engine_takes_every_option_and_tells_its_buffers(tmp_path: 
             process.terminate()
             assert process.wait(10) == 0
     said = log.read_text()
+    report = LlamaCpp({}).report(spec, said.splitlines())
+    assert report is not None
+    assert any(part.what == "kv" and part.bytes > 0 for part in report.parts)
     assert "loading draft model" in said
     assert re.search(r"CPU KV buffer size = +\d", said)
     assert "K (q8_0)" in said

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from freehold.adapters.engines.environment import environment, visible_gpus
+from freehold.adapters.engines.llamacpp_report import parse_report
 from freehold.adapters.engines.programs import find_program
 from freehold.core.memory import MemoryNeed, Placement
 from freehold.core.servers import EngineMissingError, Launch, ServerSpec
@@ -73,7 +74,7 @@ class LlamaCpp:
 
     def report(self, spec: ServerSpec, output: Sequence[str]) -> MemoryNeed | None:
         """What the engine printed of its buffers while it loaded."""
-        return None
+        return parse_report(output)
 
     def _environment(self, spec: ServerSpec, placement: Placement | None) -> dict[str, str]:
         """Tuning goes in as variables: a `llama-server` too old to know one passes over it in silence."""
@@ -83,6 +84,10 @@ class LlamaCpp:
         }
         if spec.kv_type != "f16":
             tuning["LLAMA_ARG_FLASH_ATTN"] = "on"  # the engine quantises V only with it
+        if placement is not None and placement.need.checkpoints is not None:
+            tuning["LLAMA_ARG_CTX_CHECKPOINTS"] = str(
+                placement.need.checkpoints
+            )  # its own 32 can fill the RAM
         if _layers(spec, placement) is not None:
             tuning["LLAMA_ARG_FIT"] = "off"  # sizes are decided: it shall not change them behind our back
         if _is_tiny(Path(spec.model)):

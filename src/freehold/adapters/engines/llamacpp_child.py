@@ -90,6 +90,7 @@ def _memory(options: argparse.Namespace, engine: Any) -> dict[str, Any]:
     """What goes where, and in which type."""
     kinds = {"f16": "F16", "q8_0": "Q8_0", "q4_0": "Q4_0"}
     split_modes = engine.llama_split_mode
+    checkpoints = os.environ.get("LLAMA_ARG_CTX_CHECKPOINTS")
     wishes: dict[str, Any] = {
         "n_gpu_layers": 0 if options.device == "none" else options.n_gpu_layers,
         "n_ubatch": options.ubatch_size,
@@ -99,6 +100,8 @@ def _memory(options: argparse.Namespace, engine: Any) -> dict[str, Any]:
         "embedding": options.embeddings,
         "warmup": not options.no_warmup,
     }
+    if checkpoints is not None:
+        wishes["n_ctx_checkpoints"] = int(checkpoints)
     if options.cache_type_v != "f16":
         wishes["flash_attn_type"] = engine.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
     if options.tensor_split:
