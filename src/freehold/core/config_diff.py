@@ -118,14 +118,17 @@ def _named(section: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iter
 
 def _servers(old: Mapping[str, ServerConfig], new: Mapping[str, ServerConfig]) -> Iterator[Change]:
     for name, word in _compared(old, new).items():
-        effect: Effect = {"added": "add", "removed": "remove"}.get(word.kind, "restart")  # pyright: ignore[reportAssignmentType]
-        text = {"add": "added", "remove": "removed: drained, then stopped"}.get(effect, word.text)
-        if word.kind == "changed":
-            if set(word.attributes) <= _LIFE:
-                effect, text = "adjust", f"{word.text}; goes on running"
-            else:
-                text = f"{word.text}; drained, then restarted if it runs"
-        yield Change(key=f"servers.{name}", effect=effect, text=text, server=name)
+        effect, then = _EFFECTS[word.kind]
+        if word.kind == "changed" and set(word.attributes) <= _LIFE:
+            effect, then = "adjust", "; goes on running"
+        yield Change(key=f"servers.{name}", effect=effect, text=word.text + then, server=name)
+
+
+_EFFECTS: Mapping[str, tuple[Effect, str]] = {
+    "added": ("add", ""),
+    "removed": ("remove", "; drained, then stopped"),
+    "changed": ("restart", "; drained, then restarted if it runs"),
+}
 
 
 class _Word(NamedTuple):

@@ -60,6 +60,7 @@ def configured_servers(config: Config, folder: Path, env: Mapping[str, str]) -> 
 
 def _spec(name: str, section: ServerConfig, folder: Path) -> ServerSpec:
     kind, restart, memory = section.kind, section.restart, section.memory
+    same = {key: getattr(section, key) for key in _SAME}
     return ServerSpec(
         name=name,
         engine=kind,
@@ -67,43 +68,32 @@ def _spec(name: str, section: ServerConfig, folder: Path) -> ServerSpec:
         model_id=_model_id(section),
         context=section.context or (USUAL_CONTEXT if kind == "llama.cpp" else 0),
         slots=section.slots or USUAL_SLOTS.get(kind, 4),
-        command=section.command,
         folder=str(folder) if kind == "command" else "",
         health_path=section.health or "",
         adopt=(section.adopt or "").rstrip("/"),
-        args=section.args,
-        env=section.env,
         gpus={"auto": None, "none": ()}[section.gpus] if isinstance(section.gpus, str) else section.gpus,
-        gpu_layers=section.gpu_layers,
         kv_type=section.kv,
         draft=section.draft or "",
         projector=section.projector or "",
-        gpu_memory=section.gpu_memory,
         vram_bytes=memory.vram_bytes,
         ram_bytes=memory.ram_bytes,
         ram_limit_bytes=memory.limit_bytes,
-        cache_ram_bytes=section.cache_ram_bytes,
-        start=section.start,
-        keep_warm=section.keep_warm,
-        pin=section.pin,
-        priority=section.priority,
-        idle_stop_s=section.idle_stop_s,
-        min_stay_s=section.min_stay_s,
-        after=section.after,
         restart=RestartRules(
             tries=restart.tries,
             interval_s=restart.interval_s,
             first_delay_s=restart.delay_s,
             longest_delay_s=restart.longest_delay_s,
         ),
-        load_timeout_s=section.load_timeout_s,
-        drain_timeout_s=section.drain_timeout_s,
-        stop_timeout_s=section.stop_timeout_s,
-        stop_signal=section.stop_signal,
-        stall_timeout_s=section.stall_timeout_s,
-        max_queue=section.max_queue,
-        max_wait_s=section.max_wait_s,
+        **same,
     )
+
+
+_SAME = (
+    *("command", "args", "env", "gpu_layers", "gpu_memory", "cache_ram_bytes", "start", "keep_warm", "pin"),
+    *("priority", "idle_stop_s", "min_stay_s", "after", "load_timeout_s", "drain_timeout_s"),
+    *("stop_timeout_s", "stop_signal", "stall_timeout_s", "max_queue", "max_wait_s"),
+)
+"""What a section and a specification call alike."""
 
 
 def _model_id(section: ServerConfig) -> str:
