@@ -45,6 +45,10 @@ QUICK = LiveRules(probe_every_s=0.1, retry_every_s=0.05, deep_every_s=600.0)
 ONE_TOKEN = json.dumps({"prompt": "x", "n_predict": 1}).encode()
 
 
+TOLD: list[tuple[str, str, int, str]] = []
+"""Of every death on a stage: the story, the cause that was found, its confidence, the sentence."""
+
+
 class UnrulyEngine:
     """`spec.args` are the flags of `freehold.testing.unruly`; `spec.model` is the file that it maps;
     `spec.command` is run instead, where there is one."""
@@ -154,6 +158,8 @@ class Stage:
 
     def _died(self, certificate: Certificate) -> None:
         self.deaths.append(certificate)
+        story = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition("::")[2].removesuffix(" (call)")
+        TOLD.append((story, certificate.cause, certificate.confidence, certificate.sentence))
         self._came.set()
 
     async def when(self, holds: Callable[[], bool]) -> None:

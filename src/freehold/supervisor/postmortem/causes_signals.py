@@ -158,7 +158,7 @@ def _by_stranger(scene: Scene, seen: SignalSeen) -> Finding | None:
     if scene.facts.exit.keeper_lost and _is_keeper(seen):
         return None
     weight, answered = 97, ""
-    if scene.signal is None:
+    if scene.signal is None and not scene.facts.exit.keeper_lost:
         code = scene.facts.exit.code
         weight = 93 if code in (0, 128 + seen.signal) else 70
         answered = f", and ended with code {code}"
@@ -231,7 +231,8 @@ def _limit(scene: Scene) -> Finding | None:
     )
     weight = 92 if scene.by_kernel else 85
     if what is None and number == signal.SIGKILL and (scene.by_kernel or said) and not _memory_killed(scene):
-        what, weight = "a hard limit, most likely of processor time (RLIMIT_CPU)", 95 if said else 75
+        what = "its limit of processor time (RLIMIT_CPU)"
+        weight = 95 if said else 92 if _at_a_whole_second(scene) else 75
     if what is None or scene.stranger is not None:
         return None
     used = f" It had used {duration_words(facts.exit.cpu_s)} of processor time." if facts.exit.cpu_s else ""
@@ -250,6 +251,14 @@ def _limit(scene: Scene) -> Finding | None:
             ),
         ),
     )
+
+
+def _at_a_whole_second(scene: Scene) -> bool:
+    """Limits of processor time are whole seconds, checked at every tick; here, with every other reason for a
+    SIGKILL by the kernel excluded."""
+    host, used_s = scene.facts.host, scene.facts.exit.cpu_s
+    looked = host.kernel is not None and host.cgroup is not None and not host.cgroup.shared
+    return looked and used_s is not None and used_s >= 1 and used_s % 1 < 0.05
 
 
 def _is_keeper(seen: SignalSeen) -> bool:
