@@ -220,3 +220,43 @@ def test_a_folder_of_safetensors_is_read(tmp_path: Path) -> None:
     spec = ServerSpec(name="v", engine="vllm", model=str(folder), context=1024)
     assert one.model(spec) is not None
     assert one.appraise(spec, machine(24))[0].gpus == (0,)
+
+
+# -- the engine's own dry run
+
+
+def fit_params(folder: Path, gpu_mib: int) -> Path:
+    """A `llama-fit-params` beside the server that notes how it was called."""
+    tool, notes = folder / "llama-fit-params", folder / "notes"
+    script = f'echo "$CUDA_VISIBLE_DEVICES $*" >> {notes}; echo "CUDA0 1 1 {gpu_mib}"; echo "Host 1 0 1"'
+    tool.write_text(f"#!/bin/sh\n{script}\n")
+    tool.chmod(0o755)
+    return notes
+
+
+def test_the_engine_is_asked_once_and_raises_what_was_thought_too_small(tmp_path: Path) -> None:
+    path = server_program(tmp_path, "  CUDA0: NVIDIA A10\\n")
+    notes = fit_params(tmp_path, gpu_mib=5000)
+    one = appraiser(tmp_path, path)
+    before = one.appraise(tiny(), machine(8, 24))[0]
+    one.confirm(tiny(), machine(8, 24))
+    one.confirm(tiny(), machine(8, 24))
+    (asked,) = notes.read_text().splitlines()
+    assert asked.startswith("1 ")
+    assert "-c 8192 -np 2" in asked
+    now = appraiser(tmp_path, path).appraise(tiny(), machine(8, 24))[0]
+    assert now.source == "dry run"
+    assert before.vram_bytes < 5000 * 1024**2 <= now.vram_bytes
+    assert now.ram_bytes == before.ram_bytes
+
+
+def test_a_dry_run_that_fails_is_not_tried_again(tmp_path: Path) -> None:
+    path = server_program(tmp_path, "  CUDA0: NVIDIA A10\\n")
+    notes = fit_params(tmp_path, gpu_mib=1)
+    (tmp_path / "llama-fit-params").write_text(f"#!/bin/sh\necho x >> {notes}; exit 1\n")
+    one = appraiser(tmp_path, path)
+    before = one.appraise(tiny(), machine(24))
+    one.confirm(tiny(), machine(24))
+    one.confirm(tiny(), machine(24))
+    assert notes.read_text().count("x") == 1
+    assert one.appraise(tiny(), machine(24)) == before

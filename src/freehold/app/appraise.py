@@ -15,6 +15,7 @@ from threading import Lock
 
 import msgspec
 
+from freehold.adapters.engines.llamacpp_tools import dry_run
 from freehold.adapters.engines.model_files import ModelFiles, model_folder
 from freehold.app.engine_builds import EngineBuilds
 from freehold.app.shares import share_ways
@@ -23,8 +24,8 @@ from freehold.core.memory import MachineMemory, MemoryNeed, MemoryPart, Placemen
 from freehold.core.model_file import ModelFile, ModelFileError
 from freehold.core.servers import Engine, ServerSpec
 from freehold.supervisor import memory
-from freehold.supervisor.residuals import Residuals, Subject, corrected, learned, run_key
-from freehold.supervisor.run_of import run_of, with_checkpoints
+from freehold.supervisor.residuals import Residuals, Subject, corrected, learned, rehearsed, run_key
+from freehold.supervisor.run_of import flags_of, run_of, with_checkpoints
 
 FILE = "residuals.json"
 _MOST_RAW = 4096
@@ -79,7 +80,24 @@ class HouseAppraiser:
             return  # the file went away meanwhile: then there is nothing to remember
         with self._lock:
             raw = self._raw.get(run_key(subject, placement.need))
-            self._known = learned(self._known, subject, placement.need, raw, report)
+            self._known = learned(self._newest(), subject, placement.need, raw, report)
+            _write(self._file, self._known)
+
+    def confirm(self, spec: ServerSpec, machine: MachineMemory) -> None:
+        """Have the engine price the fastest way itself, where it can (a second or so) and has not yet."""
+        if spec.engine != "llama.cpp" or self._pretended_gpus:
+            return
+        try:
+            way = self.appraise(spec, machine)[0]
+            subject = self._subject(spec, self._models.read(Path(spec.model)))
+        except FreeholdError:
+            return
+        tool = self._builds.dry_run_tool(spec)
+        if tool is None or way.source != "formula" or run_key(subject, way) in self._known.dry_runs:
+            return
+        said = dry_run(tool, flags_of(run_of(spec), spec.model, way), _showing(way, machine, self._env))
+        with self._lock:
+            self._known = rehearsed(self._newest(), subject, way, said)
             _write(self._file, self._known)
 
     def model(self, spec: ServerSpec) -> ModelFile | None:
@@ -120,6 +138,10 @@ class HouseAppraiser:
         gpus = tuple(gpu for gpu in machine.gpus if allowed is None or gpu.index in allowed)
         return msgspec.structs.replace(machine, gpus=gpus)
 
+    def _newest(self) -> Residuals:
+        """What is known, by the file: another process may have learned something too."""
+        return _read(self._file) if self._file.exists() else self._known
+
     def _folder(self, spec: ServerSpec) -> ModelFile | None:
         folder = model_folder(spec.model, self._env)
         return self._models.read(folder) if folder else None
@@ -148,6 +170,14 @@ def _stated(spec: ServerSpec) -> MemoryNeed:
         source="configured",
         note="as the configuration states it",
     )
+
+
+def _showing(way: MemoryNeed, machine: MachineMemory, env: Mapping[str, str]) -> dict[str, str]:
+    """Our environment, in which a program sees as many GPUs as the way has devices, the emptiest."""
+    emptiest = sorted(machine.gpus, key=lambda gpu: (-gpu.free_bytes, gpu.index))[: way.devices]
+    shown = ",".join(str(gpu.index) for gpu in emptiest) or "-1"
+    names = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+    return {**env, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **dict.fromkeys(names, shown)}
 
 
 def _read(file: Path) -> Residuals:

@@ -51,6 +51,14 @@ class EngineBuilds:
                 self._seen[build] = said is not False
             return self._seen[build]
 
+    def dry_run_tool(self, spec: ServerSpec) -> str | None:
+        """Path of the `llama-fit-params` that came with the server's program, if one did."""
+        program = self._program(spec)
+        if program is None or program == sys.executable:
+            return None
+        tool = Path(program).resolve().with_name("llama-fit-params")
+        return str(tool) if tool.is_file() else None
+
     def _program(self, spec: ServerSpec) -> str | None:
         engine = self._engines.get(spec.engine)
         if engine is None:

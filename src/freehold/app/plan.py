@@ -84,6 +84,9 @@ def own_plan(
         specs = found_servers(find_gguf_files(model_folders(env)), ())
     now = HostGauge(env).machine()
     machine = pretend(now, asked_for)
+    if machine is now:
+        for spec in specs:
+            appraiser.confirm(spec, now)
     there = {view.name: view for view in running} if machine is now else {}
     wishes = [
         _wish(

@@ -37,6 +37,8 @@ class Residuals(msgspec.Struct, frozen=True, kw_only=True):
     """`BUILD|ARCHITECTURE|PART@PLACE` -> reported / estimated."""
     runs: Mapping[str, tuple[MemoryPart, ...]] = {}
     """Key of a run (`run_key`) -> the parts that the engine reported."""
+    dry_runs: Mapping[str, tuple[MemoryPart, ...]] = {}
+    """Key of a run -> what the engine's own dry run said of it; empty when it said nothing."""
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +72,14 @@ def learned(
     key = run_key(subject, way)
     runs.pop(key, None)
     runs[key] = report.parts
-    return Residuals(ratios=_newest(ratios, KEPT_KEYS), runs=_newest(runs, KEPT_RUNS))
+    return msgspec.structs.replace(known, ratios=_newest(ratios, KEPT_KEYS), runs=_newest(runs, KEPT_RUNS))
+
+
+def rehearsed(known: Residuals, subject: Subject, way: MemoryNeed, said: MemoryNeed | None) -> Residuals:
+    """`known` and what a dry run of this way said; None: that it says nothing, so that nobody asks again."""
+    dry_runs = dict(known.dry_runs)
+    dry_runs[run_key(subject, way)] = said.parts if said is not None else ()
+    return msgspec.structs.replace(known, dry_runs=_newest(dry_runs, KEPT_RUNS))
 
 
 def corrected(known: Residuals, subject: Subject, way: MemoryNeed) -> MemoryNeed:
@@ -78,6 +87,9 @@ def corrected(known: Residuals, subject: Subject, way: MemoryNeed) -> MemoryNeed
     reported = known.runs.get(run_key(subject, way))
     if reported is not None:
         return _replaced(way, reported)
+    rehearsal = known.dry_runs.get(run_key(subject, way))
+    if rehearsal:
+        return _at_least(way, rehearsal)
     factors: dict[str, float] = {}
     for part in way.parts:
         place = _place(part)
@@ -146,6 +158,23 @@ def _replaced(way: MemoryNeed, reported: tuple[MemoryPart, ...]) -> MemoryNeed:
     told = {part.what for part in reported}
     untold = tuple(part for part in way.parts if part.what not in told)
     return msgspec.structs.replace(way, parts=(*reported, *untold), source="measured")
+
+
+def _at_least(way: MemoryNeed, said: tuple[MemoryPart, ...]) -> MemoryNeed:
+    """Each part of a device no smaller than the dry run says. Of the host it tells too little: it leaves out
+    what the server adds, and weights that the CPU backend holds a second time."""
+    parts: list[MemoryPart] = []
+    for part in way.parts:
+        told = sum(one.bytes for one in said if (one.what, one.device) == (part.what, part.device))
+        told -= _beside(way, part) if part.what == "kv" else 0
+        raised = part.device is not None and told > part.bytes
+        parts.append(msgspec.structs.replace(part, bytes=told) if raised else part)
+    return msgspec.structs.replace(way, parts=tuple(parts), source="dry run")
+
+
+def _beside(way: MemoryNeed, part: MemoryPart) -> int:
+    """Recurrent state on the same device, which a dry run counts together with keys and values."""
+    return sum(one.bytes for one in way.parts if one.what == "state" and one.device == part.device)
 
 
 def _newest(entries: dict[str, _T], most: int) -> dict[str, _T]:

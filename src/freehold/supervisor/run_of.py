@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from freehold.core.memory import MemoryNeed
 from freehold.core.model_file import ModelFile
 from freehold.core.servers import ServerSpec
 from freehold.supervisor.memory import Run, estimate
@@ -103,6 +104,17 @@ def with_checkpoints(model: ModelFile, run: Run) -> Run:
         return run
     count = min(max(run.cache_ram_bytes // size, LEAST_CHECKPOINTS), MOST_CHECKPOINTS)
     return msgspec.structs.replace(run, checkpoints=count)
+
+
+def flags_of(run: Run, model: str, way: MemoryNeed) -> tuple[str, ...]:
+    """For a dry run of this way: what changes memory, and what llama.cpp's tools understand of it. They know
+    nothing of slots that share a cache, of prompt caches and of projectors."""
+    flags = ["-m", model, "-c", str(run.context_total), "-np", str(run.slots)]
+    flags += ["-ctk", run.kv_type_k, "-ctv", run.kv_type_v, "-b", str(run.batch), "-ub", str(run.ubatch)]
+    flags += ["-fa", "on" if run.flash else "off", "-ngl", str(way.gpu_layers or 0)]
+    flags += ["-ts", ",".join(f"{share:g}" for share in way.split)] if way.split else []
+    flags += ["-ncmoe", str(way.cpu_moe)] if way.cpu_moe else []
+    return tuple(flags)
 
 
 def _said(args: Sequence[str]) -> Iterator[tuple[str, Any]]:
