@@ -119,6 +119,8 @@ def tell(view: PlanView) -> None:
             server_rows(view),
         )
     lines: Sequence[str] = sentences(view)
+    if not view.servers:
+        lines = ["No server is configured, and no model was found. Ask about one with --add PATH."]
     if lines:
         print()
     for line in lines:
