@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +16,7 @@ from freehold.cli.exits import Exit
 from freehold.cli.options import ConfigOption, HomeOption, JsonOption, UrlOption, chosen_home
 from freehold.cli.output import print_json, say
 from freehold.core.config import Config, ServerConfig, candidates_of
-from freehold.core.config_diff import ReloadPlan
+from freehold.core.config_diff import ReloadPlan, plan_lines
 from freehold.core.config_file import LoadedConfig, find_config, load_config, read_config
 from freehold.core.config_schema import config_schema
 from freehold.core.errors import ConfigError
@@ -91,28 +90,10 @@ def reload(
     if as_json:
         print_json(plan)
     else:
-        for line in _plan_lines(plan):
+        for line in plan_lines(plan):
             say(line)
     failed = any(change.outcome == "failed" for change in plan.changes)
     raise typer.Exit(Exit.CONFIG if plan.problems else Exit.FAILED if failed else Exit.OK)
-
-
-def _plan_lines(plan: ReloadPlan) -> Iterator[str]:
-    """What happened, or would happen, one change a line."""
-    if plan.problems:
-        for problem in plan.problems:
-            told = (problem.message, problem.key, problem.nearest, problem.line)
-            yield str(ConfigError(told[0], file=plan.file, key=told[1], nearest=told[2], line=told[3]))
-        yield "Nothing was changed."
-        return
-    for change in plan.changes:
-        late = " (restart Freehold)" if change.effect == "restart Freehold" else ""
-        wrong = f" - failed: {change.detail}" if change.outcome == "failed" else ""
-        yield f"{change.key}: {change.text}{late}{wrong}"
-    if not plan.changes:
-        yield "Nothing has changed."
-    elif plan.dry_run:
-        yield "Nothing was done: this is the plan."
 
 
 def without_secrets(config: Config) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import fields, replace
 
 from freehold.core.config import Config, ServerConfig
+from freehold.core.errors import ConfigError
 from freehold.core.listen import is_loopback, parse_listen
 
 Effect = Literal["add", "adjust", "restart", "remove", "names", "access", "restart Freehold"]
@@ -33,6 +34,13 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     """Why it failed."""
 
+    @property
+    def line(self) -> str:
+        """The change in one line, with its key."""
+        late = " (restart Freehold)" if self.effect == "restart Freehold" else ""
+        wrong = f" - failed: {self.detail}" if self.outcome == "failed" else ""
+        return f"{self.key}: {self.text}{late}{wrong}"
+
 
 class FoundProblem(msgspec.Struct, frozen=True, kw_only=True):
     """A mistake in the new file."""
@@ -50,6 +58,20 @@ class ReloadPlan(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Change, ...] = ()
     problems: tuple[FoundProblem, ...] = ()
     dry_run: bool = False
+
+
+def plan_lines(plan: ReloadPlan) -> tuple[str, ...]:
+    """What happened, or would happen, for a person: one line for each change or problem."""
+    if plan.problems:
+        found = (
+            ConfigError(each.message, file=plan.file, line=each.line, key=each.key, nearest=each.nearest)
+            for each in plan.problems
+        )
+        return (*map(str, found), "Nothing was changed.")
+    if not plan.changes:
+        return ("Nothing has changed.",)
+    end = ("Nothing was done: this is the plan.",) if plan.dry_run else ()
+    return (*(change.line for change in plan.changes), *end)
 
 
 _LIFE = frozenset(
