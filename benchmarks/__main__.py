@@ -1,11 +1,11 @@
-"""`python -m benchmarks [gateway|ledger] [options]`: the gateway benchmark when nothing is named."""
+"""`python -m benchmarks [NAME] [options]`: the gateway benchmark when nothing is named."""
 
 from __future__ import annotations
 
 import runpy
 import sys
 
-NAMES = ("gateway", "ledger", "profile_gateway")
+NAMES = ("gateway", "ledger", "memory", "servers", "deaths", "routing", "profile_gateway")
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from freehold.app.machine import Machine
 from freehold.app.models import model_rows
 from freehold.app.offers import Offers
 from freehold.app.port import open_port
-from freehold.app.prices import HousePrices
+from freehold.app.price_table import HousePrices
 from freehold.app.reload import Hands, Reload, reader, watch
 from freehold.core.catalog import Catalog
 from freehold.core.clock import SystemClock

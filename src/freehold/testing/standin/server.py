@@ -45,6 +45,9 @@ class Standin:
         """While true, everything is answered 503 as llama.cpp's server does."""
         self.book = Book()
         self.connections = 0
+        self.most_at_once = 0
+        """POST requests that were being answered at the same time, at most, since the last `reset`."""
+        self._busy = 0
         self.port = 0
         self._script: deque[Behaviour] = deque()
         self._gates: dict[str, Gate] = {}
@@ -95,6 +98,7 @@ class Standin:
         self.by_model.clear()
         self.default = Behaviour()
         self.loading = False
+        self.most_at_once = 0
         self.book.clear()
 
     def refuse(self) -> None:
@@ -157,10 +161,21 @@ class Standin:
                 await self._read_body(inbound, outbound, head, seen, told or self.default)
             told = told or self.by_model.get(str(seen.json().get("model")), self.default)
             answer = self._answer(head, seen, told)
-            return await answer_on_wire(seen, told, answer, (inbound, outbound), self.gate)
+            with self._counted(head):
+                return await answer_on_wire(seen, told, answer, (inbound, outbound), self.gate)
         except GoneError:
             seen.note_cancelled()
             raise
+
+    @contextlib.contextmanager
+    def _counted(self, head: Head) -> Generator[None]:
+        calls = head.method == "POST"
+        self._busy += calls
+        self.most_at_once = max(self.most_at_once, self._busy)
+        try:
+            yield
+        finally:
+            self._busy -= calls
 
     def _told_by_head(self, head: Head) -> Behaviour | None:
         if self.loading:
