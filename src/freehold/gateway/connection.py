@@ -111,6 +111,7 @@ class ServerConnection:
     """Reads requests through llhttp (strict: contradicting lengths, bad chunks, folding are errors)."""
 
     __slots__ = (
+        "_address",
         "_body_bytes",
         "_closing",
         "_discarding",
@@ -139,6 +140,7 @@ class ServerConnection:
         self._loop = loop
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
+        self._address: str | None = None
         self._queue: deque[Request] = deque()
         self._incoming: Request | None = None
         self._handler: Handler | None = None
@@ -388,10 +390,11 @@ class ServerConnection:
     @property
     def address(self) -> str:
         """The client's host; empty when there is none."""
-        if self._transport is None:
-            return ""
-        name: object = self._transport.get_extra_info("peername")
-        return str(cast("tuple[object, ...]", name)[0]) if isinstance(name, tuple) and name else ""
+        if self._address is None:
+            name: object = self._transport.get_extra_info("peername") if self._transport is not None else None
+            parts = cast("tuple[object, ...]", name) if isinstance(name, tuple) else ()
+            self._address = str(parts[0]) if parts else ""
+        return self._address
 
     @property
     def open(self) -> bool:

@@ -210,10 +210,9 @@ class Gateway:
 
     def server_target(self, deployment: Deployment, base_url: str) -> Target:
         """Where to send what a server of ours shall answer, which is there now."""
-        key = f"{deployment.name} {base_url}"
-        target = self._targets.get(key)
-        if target is None:
-            target = self._targets[key] = server_target(deployment, base_url)
+        target = self._targets.get(deployment.name)
+        if target is None or target.base_url != base_url:
+            target = self._targets[deployment.name] = server_target(deployment, base_url)
         return target
 
     def choice_of(self, asked: str) -> Choice | NoSuchModel:

@@ -37,6 +37,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """No other provider here speaks its dialect, so signed reasoning in a history can only be its own."""
     label: bytes = b""
     """The deployment's name as a header value."""
+    base_url: str = ""
+    """Of a server of ours: another one after each of its starts."""
 
     def path_of(self, target: bytes) -> bytes:
         """The upstream's path (with query) for a client's `/v1/...` target."""
@@ -81,6 +83,7 @@ def server_target(deployment: Deployment, base_url: str) -> Target:
         native=frozenset(("chat",)),
         label=safe_value(deployment.name),
         price_id=LOCAL_PRICES,
+        base_url=base_url,
     )
 
 
