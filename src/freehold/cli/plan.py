@@ -115,7 +115,7 @@ def tell(view: PlanView) -> None:
     if view.servers:
         print()
         print_table(
-            ["SERVER", "=FITS", "=WHERE", ">WEIGHTS", ">KV", ">OTHER", ">CONTEXT", ">SLOTS", ">LARGEST"],
+            ["=SERVER", "=FITS", "WHERE", ">WEIGHTS", ">KV", ">OTHER", ">CONTEXT", ">LARGEST"],
             server_rows(view),
         )
     lines: Sequence[str] = sentences(view)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _FITS = {
     "together": "yes",
-    "swap": "takes turns",
+    "swap": "in turns",
     "never": "no",
     "unknown": "unknown",
     "unreadable": "unreadable",
@@ -28,8 +28,7 @@ def gpu_rows(view: PlanView) -> Iterator[tuple[str, ...]]:
         yield (name, *(bytes_words(size) if size else _NONE for size in sizes), ", ".join(gpu.servers))
     ram = view.ram
     sizes = (ram.total_bytes, ram.reserve_bytes, ram.others_bytes, ram.planned_bytes, ram.left_bytes)
-    there = [one.name for one in view.servers if one.fit == "together" and one.ram_bytes]
-    yield ("RAM", *map(bytes_words, sizes), ", ".join(there) or _NONE)
+    yield ("RAM", *map(bytes_words, sizes), ", ".join(ram.servers) or _NONE)
 
 
 def server_rows(view: PlanView) -> Iterator[tuple[str, ...]]:
@@ -38,12 +37,11 @@ def server_rows(view: PlanView) -> Iterator[tuple[str, ...]]:
         known = bool(one.vram_bytes or one.ram_bytes or one.mapped_bytes)
         sizes = (one.weights_bytes, one.kv_bytes, one.other_bytes)
         yield (
-            one.name + (" (asked about)" if one.added else ""),
+            one.name,
             _FITS[one.fit],
             place_words(one) if known else _NONE,
             *(bytes_words(size) if size else _NONE for size in sizes),
-            str(one.context) if one.context else _NONE,
-            str(one.slots),
+            f"{one.slots} x {one.context}" if one.context else _NONE,
             str(one.largest_context) if one.largest_context else _NONE,
         )
 

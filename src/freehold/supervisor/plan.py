@@ -172,7 +172,7 @@ class _Planner:
         together = self._together()
         return PlanView(
             gpus=tuple(self._gpus(together)),
-            ram=self._ram(together.values()),
+            ram=self._ram(together),
             servers=tuple(self._server(self._found[wish.spec.name]) for wish in self._wishes),
             apart=tuple(self._apart()),
         )
@@ -192,8 +192,8 @@ class _Planner:
                 servers=tuple(here),
             )
 
-    def _ram(self, together: Iterable[Placement]) -> RamPlan:
-        needs = [one.need for one in together]
+    def _ram(self, together: Mapping[str, Placement]) -> RamPlan:
+        needs = [one.need for one in together.values()]
         planned = sum(need.ram_bytes for need in needs)
         empty = self._empty
         return RamPlan(
@@ -204,6 +204,7 @@ class _Planner:
             prompt_cache_bytes=sum(_caches(need) for need in needs),
             mapped_bytes=sum(need.mapped_bytes for need in needs),
             left_bytes=max(0, empty.ram_free_bytes - self._reserve.ram_bytes - planned),
+            servers=tuple(name for name, one in together.items() if one.ram_bytes),
         )
 
     def _server(self, one: _Found) -> ServerPlan:

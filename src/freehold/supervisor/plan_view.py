@@ -49,6 +49,7 @@ class RamPlan(msgspec.Struct, frozen=True, kw_only=True):
     mapped_bytes: int
     """Weights that mirror files, on top: the kernel may drop them, and reads them again."""
     left_bytes: int
+    servers: tuple[str, ...] = ()
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
