@@ -88,6 +88,7 @@ class Arbiter:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(left_s):
                 await self._bell.wait()
+        await asyncio.sleep(0)  # all that happens in this turn of the loop is one change
         self._bell.clear()
 
     async def _turn(self) -> None:
@@ -112,7 +113,6 @@ class Arbiter:
                 server.admit(step.placement)
             else:  # kept warm, or needed by another: how it can run is measured in the next turn
                 server.begin(due=server.spec.keep_warm)
-                self.nudge()
         elif isinstance(step, Evict):
             price = duration_words(step.price)
             reason = f"makes room for '{step.for_name}' (its own reload is expected to cost {price})"

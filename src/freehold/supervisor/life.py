@@ -131,6 +131,7 @@ class Life:
         else:
             process = found
             launch = self._engine.launch(spec, found.port, placement)
+        process.keep_end()
         base_url = f"http://127.0.0.1:{process.port}"
         watch = Watch(spec, launch, base_url, settings, self._clock)
         running = Running(
@@ -348,6 +349,8 @@ class Life:
             self._settings.cages.kill(self._spec.name)
             self._settings.cages.remove(self._spec.name)
         self._ties.on_death(certificate)
+        if isinstance(running.process, EngineProcess):
+            running.process.told()
         return certificate
 
     async def _after(self, certificate: Certificate, exit: ExitFacts) -> bool:
