@@ -9,7 +9,7 @@ import pytest
 
 from freehold.adapters.engines.registry import engines
 from freehold.app.appraise import HouseAppraiser
-from freehold.app.plan import Added, Pretended, house_plan, own_plan, pretend
+from freehold.app.plan import Added, WhatIf, house_plan, own_plan, pretend
 from freehold.core.config_file import LoadedConfig, load_config
 from freehold.core.memory import GpuMemory, MachineMemory, MemoryNeed, MemoryPart, Placement, Reserve
 from freehold.core.servers import ServerSpec, ServerState, ServerView
@@ -49,7 +49,7 @@ servers:
 memory: {{vram_reserve: 1GiB}}
 """,
     )
-    view = own_plan(config, tmp_path, env, pretended=Pretended(gpus=(8 * GIB,), ram_bytes=16 * GIB))
+    view = own_plan(config, tmp_path, env, WhatIf(gpus=(8 * GIB,), ram_bytes=16 * GIB))
     assert [one.fit for one in view.servers] == ["together", "together", "swap"]
     assert server(view, "tiny").trained_context
     assert server(view, "tiny").gpus[0].gpu == 0
@@ -62,8 +62,8 @@ def test_a_model_is_asked_about_beside_the_configured_ones(tmp_path: Path, env: 
     config = loaded(tmp_path, f"servers: {{tiny: {{model: {model_path()}}}}}\n")
     copy = tmp_path / "tiny.gguf"
     copy.write_bytes(model_path().read_bytes())
-    asked = [Added(path=copy, context=2048, slots=3, kv="q8_0")]
-    view = own_plan(config, tmp_path, env, added=asked, pretended=Pretended(gpus=(8 * GIB,)))
+    asked = Added(path=copy, context=2048, slots=3, kv="q8_0")
+    view = own_plan(config, tmp_path, env, WhatIf(added=asked, gpus=(8 * GIB,)))
     added = server(view, "tiny-2")
     assert (added.added, added.context, added.slots, added.kv) == (True, 2048, 3, "q8_0")
     assert added.fit == "together"
@@ -81,7 +81,7 @@ def test_without_servers_the_models_that_lie_around_are_planned_for(
 
 def test_a_model_that_is_gone_is_said_and_the_rest_is_planned(tmp_path: Path, env: dict[str, str]) -> None:
     config = loaded(tmp_path, f"servers: {{gone: {{model: no.gguf}}, tiny: {{model: {model_path()}}}}}\n")
-    view = own_plan(config, tmp_path, env, pretended=Pretended(gpus=(8 * GIB,)))
+    view = own_plan(config, tmp_path, env, WhatIf(gpus=(8 * GIB,)))
     assert server(view, "gone").fit == "unreadable"
     assert server(view, "tiny").fit == "together"
 
@@ -129,6 +129,6 @@ def test_a_running_freehold_plans_with_its_own_views(tmp_path: Path, env: dict[s
 
 def test_a_pretended_machine_keeps_what_was_not_asked_for() -> None:
     now = MachineMemory(ram_total_bytes=8, ram_free_bytes=5)
-    assert pretend(now, Pretended()) is now
-    assert pretend(now, Pretended(gpus=(7,))).ram_free_bytes == 5
-    assert pretend(now, Pretended(ram_bytes=9)).ram_free_bytes == 9
+    assert pretend(now, WhatIf()) is now
+    assert pretend(now, WhatIf(gpus=(7,))).ram_free_bytes == 5
+    assert pretend(now, WhatIf(ram_bytes=9)).ram_free_bytes == 9

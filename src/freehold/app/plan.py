@@ -36,11 +36,18 @@ class Added(msgspec.Struct, frozen=True, kw_only=True):
     kv: str | None = None
 
 
-class Pretended(msgspec.Struct, frozen=True, kw_only=True):
-    """A machine that is asked about, in bytes; empty and None: as it is measured."""
+class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked about beside what is: a model, or another machine (sizes in bytes; empty and None: as it
+    is measured)."""
 
+    added: Added | None = None
     gpus: tuple[int, ...] = ()
     ram_bytes: int | None = None
+
+    @property
+    def pretends(self) -> bool:
+        """Whether it is about another machine."""
+        return bool(self.gpus) or self.ram_bytes is not None
 
 
 def house_plan(
@@ -64,48 +71,43 @@ def own_plan(
     loaded: LoadedConfig,
     home: Path,
     env: Mapping[str, str],
-    *,
-    added: Sequence[Added] = (),
-    pretended: Pretended | None = None,
+    what_if: WhatIf | None = None,
     running: Sequence[control.ServerView] = (),
 ) -> PlanView:
-    """For the command line. `running` is what a Freehold that runs on `home` says of its servers; a pretended
+    """For the command line. `running` is what a Freehold that runs on `home` says of its servers; another
     machine runs nothing. Where no server is configured, the models that `freehold up` would find are planned
     for, unless one was asked about."""
-    asked_for = pretended or Pretended()
+    asked = what_if or WhatIf()
     reserve = memory_reserve(loaded.config)
     programs = {str(name): path for name, path in loaded.config.engines.items()}
-    appraiser = HouseAppraiser(
-        home, engines(env, programs), env, reserve, pretended_gpus=bool(asked_for.gpus)
-    )
-    folder = loaded.file.parent if loaded.file else Path.cwd()
-    specs = configured_servers(loaded.config, folder, env)
-    if not specs and not added and loaded.config.discover:
-        specs = found_servers(find_gguf_files(model_folders(env)), ())
+    appraiser = HouseAppraiser(home, engines(env, programs), env, reserve, pretended_gpus=bool(asked.gpus))
+    specs = _specs(loaded, env, look=asked.added is None)
     now = HostGauge(env).machine()
-    machine = pretend(now, asked_for)
-    if machine is now:
+    there: dict[str, control.ServerView] = {}
+    if not asked.pretends:
+        there = {view.name: view for view in running if view.pid is not None}
         for spec in specs:
             appraiser.confirm(spec, now)
-    there = {view.name: view for view in running} if machine is now else {}
     wishes = [
-        _wish(
-            appraiser,
-            spec,
-            running=_placement(there.get(spec.name)),
-            is_running=_is_running(there.get(spec.name)),
-        )
+        _wish(appraiser, spec, running=_placement(there.get(spec.name)), is_running=spec.name in there)
         for spec in specs
     ]
-    taken = {spec.name for spec in specs}
-    for one in added:
-        spec = _spec(one, taken)
-        taken.add(spec.name)
+    if asked.added is not None:
+        spec = _spec(asked.added, {spec.name for spec in specs})
         wishes.append(msgspec.structs.replace(_wish(appraiser, spec), added=True))
-    return plan(wishes, machine, reserve, appraiser.appraise)
+    return plan(wishes, pretend(now, asked), reserve, appraiser.appraise)
 
 
-def pretend(now: MachineMemory, asked: Pretended) -> MachineMemory:
+def _specs(loaded: LoadedConfig, env: Mapping[str, str], *, look: bool) -> list[ServerSpec]:
+    """The servers of the configuration; without any, those for models that lie around, if wanted."""
+    folder = loaded.file.parent if loaded.file else Path.cwd()
+    specs = configured_servers(loaded.config, folder, env)
+    if not specs and look and loaded.config.discover:
+        return found_servers(find_gguf_files(model_folders(env)), ())
+    return specs
+
+
+def pretend(now: MachineMemory, asked: WhatIf) -> MachineMemory:
     """The machine with other GPUs, or other RAM, all of it free but what the system takes."""
     machine = now
     if asked.gpus:
@@ -149,13 +151,9 @@ def _spec(added: Added, taken: set[str]) -> ServerSpec:
     )
 
 
-def _is_running(view: control.ServerView | None) -> bool:
-    return view is not None and view.pid is not None
-
-
 def _placement(view: control.ServerView | None) -> Placement | None:
     """What a running server holds, as the control API tells it: measured where it is, else planned."""
-    if view is None or view.pid is None:
+    if view is None:
         return None
     memory = view.memory
     ram = memory.planned_ram_bytes if memory.measured_ram_bytes is None else memory.measured_ram_bytes
