@@ -165,7 +165,11 @@ def test_an_answer_of_any_size_passes_where_nothing_is_translated(door, model):
     assert [receipt.outcome for receipt in door.house.new_receipts()] == ["ok", "ok"]
 
 
-@pytest.mark.parametrize("content", [gzip.compress(OK), gzip.compress(bytes(50_000_000)), b"not gzip at all"])
+@pytest.mark.parametrize(
+    "content",
+    [gzip.compress(OK), gzip.compress(bytes(50_000_000)), b"not gzip at all"],
+    ids=["compressed", "a bomb", "no gzip"],
+)
 def test_an_answer_compressed_unasked_does_not_blow_up(door, model, content):
     door.upstream.by_model[model] = raw(
         b"content-encoding: gzip", b"content-length: %d" % len(content), body=content

@@ -29,6 +29,7 @@ from freehold.app.reload import Hands, Reload, reader, watch
 from freehold.core.catalog import Catalog
 from freehold.core.clock import SystemClock
 from freehold.core.config import Config
+from freehold.core.config_diff import plan_lines
 from freehold.core.config_file import LoadedConfig
 from freehold.core.deaths import Certificate
 from freehold.core.errors import ConfigError
@@ -291,12 +292,9 @@ class House:
     async def _reload_now(self) -> None:
         """Because the file has changed, or a signal asked for it: the outcome is told."""
         plan = await self._reload.reload()
-        for problem in plan.problems:
-            where = f"{plan.file}:{problem.line}: " if problem.line else ""
-            self._say("config", f"the new configuration is not used: {where}{problem.message}", warn=True)
-        for change in plan.changes:
-            failed = f" ({change.detail})" if change.outcome == "failed" else ""
-            self._say("config", f"{change.text}{failed}", warn=change.outcome == "failed", key=change.key)
+        failed = bool(plan.problems) or any(change.outcome == "failed" for change in plan.changes)
+        for line in plan_lines(plan) if plan.changes or plan.problems else ():
+            self._say("config", line, warn=failed)
 
     # -- parts
 

@@ -1,10 +1,11 @@
-"""`freehold servers`: the model servers of this machine, through the running Freehold."""
+"""`freehold servers`: the model servers of this machine, mostly through the running Freehold."""
 
 from __future__ import annotations
 
 import typer
 
 from freehold.cli.servers.bench import bench
+from freehold.cli.servers.export import export
 from freehold.cli.servers.listing import list_
 from freehold.cli.servers.logs import logs
 from freehold.cli.servers.orders import restart, start, stop, take_over
@@ -22,5 +23,6 @@ for _command, _name in (
     (logs, "logs"),
     (why, "why"),
     (bench, "bench"),
+    (export, "export"),
 ):
     app.command(_name)(_command)

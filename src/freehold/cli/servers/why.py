@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
 import typer
 
 from freehold.cli.control_client import find_running
+from freehold.cli.exits import NotRunning
 from freehold.cli.options import HomeOption, JsonOption, UrlOption, chosen_home
 from freehold.cli.output import console, print_json, say
 from freehold.cli.servers.orders import NameArgument
 from freehold.cli.wording import clock_time, plain
 from freehold.core.deaths import Certificate
 from freehold.core.quantities import duration_words
+from freehold.receipts.deaths import certificates
 
 
 def why(
@@ -23,10 +26,9 @@ def why(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say why a server ended, the newest death first: cause, evidence, what to do."""
-    client = find_running(chosen_home(home), url)
-    path = f"/api/v1/servers/{quote(name, safe='')}/deaths?limit={limit}"
-    found = client.get(path, list[Certificate])
+    """Say why a server ended, the newest death first: cause, evidence, what to do. Works without a running
+    Freehold too: the certificates stand in its ledger."""
+    found = _ask(chosen_home(home), url, name, limit)
     if as_json:
         print_json(found)
     elif not found:
@@ -36,6 +38,17 @@ def why(
             if number:
                 print()
             _tell(certificate)
+
+
+def _ask(home: Path, url: str | None, name: str, limit: int) -> list[Certificate]:
+    try:
+        client = find_running(home, url)
+        path = f"/api/v1/servers/{quote(name, safe='')}/deaths?limit={limit}"
+        return client.get(path, list[Certificate])
+    except NotRunning:
+        if url is not None:
+            raise
+    return certificates(home, name, limit)
 
 
 def _tell(seen: Certificate) -> None:
