@@ -101,9 +101,11 @@ class _AlteredObservation:
 class Stage:
     """One pool with one server of name `glm`. A block: leaving it ends everything."""
 
-    def __init__(self, home: Path, *flags: str, alter: Alteration | None = None, **changes: Any) -> None:
-        """`changes` are fields of the specification, or of the pool's settings; `alter` changes what the
-        machine told."""
+    def __init__(
+        self, home: Path, *flags: str, alter: Alteration | None = None, found: bool = False, **changes: Any
+    ) -> None:
+        """`found`: goes on with what an earlier Freehold left there, instead of starting one. `alter`:
+        changes what the machine told. `changes`: fields of the specification, or of the pool's settings."""
         fields = ServerSpec.__struct_fields__
         asked = {name: value for name, value in changes.items() if name in fields}
         given: dict[str, Any] = {
@@ -114,6 +116,7 @@ class Stage:
             "stop_timeout_s": 2.0,
         }
         self.spec = ServerSpec(**(given | asked))
+        self._found = found
         self.cages = HostCages(home)
         self.witness = HostWitness(
             state_folder=home / "servers", cages=self.cages, model_check=read_model_file
@@ -140,7 +143,10 @@ class Stage:
 
     async def __aenter__(self) -> Self:
         await self.pool.__aenter__()
-        self.pool.start(NAME)
+        if self._found:
+            await self.pool.adopt_running()
+        else:
+            self.pool.start(NAME)
         return self
 
     async def __aexit__(
@@ -150,7 +156,8 @@ class Stage:
             await self.pool.__aexit__(kind, error, trace)
         finally:
             self.witness.close()
-            self.cages.remove(NAME)
+            if not self.settings.get("keep_servers"):
+                self.cages.remove(NAME)
 
     def _changed(self, view: ServerView) -> None:
         self.views.append(view)
