@@ -111,7 +111,7 @@ class Arbiter:
         if isinstance(step, Start):
             if step.name in known:
                 server.admit(step.placement)
-            else:  # kept warm, or needed by another: how it can run is measured in the next turn
+            elif not server.is_waiting:  # kept warm, or needed by another: measured in the next turn
                 server.begin(due=server.spec.keep_warm)
         elif isinstance(step, Evict):
             price = duration_words(step.price)

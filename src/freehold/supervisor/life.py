@@ -105,13 +105,13 @@ class Life:
             return False
         running = self.running = await self._begin(placement, found)
         exit = await self._live(running)
+        self.running = None
         if exit is None:
             return False
         if self.orders.now is None:
             self._status.move(S.BACKOFF, "it ended; looking why", base_url=None, pid=None)
         certificate = await self._certify(running, exit)
         await memory_back(running, self._settings)
-        self.running = None
         return await self._after(certificate, exit)
 
     async def _begin(self, placement: Placement | None, found: EngineProcess | None) -> Running:

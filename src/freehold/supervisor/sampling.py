@@ -23,5 +23,7 @@ async def sample(gauge: MemoryGauge, processes: list[Running]) -> None:
     machine, uses = await asyncio.to_thread(_read, gauge, pids)
     free = {gpu.index: gpu.free_bytes for gpu in machine.gpus}
     for running, use in zip(processes, uses, strict=True):
+        if not use.rss_bytes:
+            continue  # it has ended meanwhile: what it held last is what counts
         running.memory.append(use)
         running.free_gpu_bytes.update(free)

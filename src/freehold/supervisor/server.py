@@ -109,7 +109,7 @@ class ManagedServer:
         name, detail = self.spec.name, self.status.view.detail
         if self.status.state is S.FAILED:
             return LeaseRefusal(code="failed", message=f"model server '{name}' has failed: {detail}")
-        if self._task is not None and self.status.state is S.STOPPED:
+        if isinstance(self.life, AdoptedLife) and self._task is not None and self.status.state is S.STOPPED:
             return LeaseRefusal(code="stopped", message=f"model server '{name}' is adopted: {detail}")
         return None
 
@@ -229,9 +229,10 @@ class ManagedServer:
         if order is not None and order.then == "leave":
             return
         self._use_next()
-        slots = self.leasing.slots
-        if self.status.state is S.STOPPED and order is not None and (order.then == "start" or slots.busy):
-            self.begin(ordered=order.then == "start")
+        again = order is not None and order.then == "start"
+        wanted = again or self._ordered or self._due or self.leasing.slots.busy
+        if self.status.state is S.STOPPED and wanted:
+            self.begin(ordered=again)
 
     def _use_next(self) -> None:
         if self._next is not None:
