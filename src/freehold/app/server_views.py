@@ -1,4 +1,4 @@
-"""Model servers and calls under way, as people and the control API see them. Pure."""
+"""Model servers and calls under way, as people and the control API see them."""
 
 from __future__ import annotations
 
