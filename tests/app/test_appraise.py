@@ -150,6 +150,16 @@ def test_a_model_that_is_not_there_or_was_cut_is_an_error_in_words(tmp_path: Pat
         appraiser(tmp_path).appraise(ServerSpec(name="x", model=str(cut)), machine())
 
 
+def test_who_does_not_fit_is_told_what_would(tmp_path: Path) -> None:
+    one = appraiser(tmp_path)
+    small = MachineMemory(ram_total_bytes=4 * GIB, ram_free_bytes=4 * GIB)
+    greedy = ServerSpec(name="tiny", model=str(model_path()), context=1 << 20, slots=64)
+    assert isinstance(place(one.appraise(greedy, small), small, Reserve()), Shortage)
+    assert one.advise(greedy, small).startswith("it would fit with `")
+    nothing = MachineMemory(ram_total_bytes=GIB, ram_free_bytes=0)
+    assert one.advise(greedy, nothing) == ""
+
+
 # -- engines that take a share
 
 

@@ -11,7 +11,15 @@ from freehold.adapters.engines.registry import engines
 from freehold.app.appraise import HouseAppraiser
 from freehold.app.plan import Added, WhatIf, house_plan, own_plan, pretend
 from freehold.core.config_file import LoadedConfig, load_config
-from freehold.core.memory import GpuMemory, MachineMemory, MemoryNeed, MemoryPart, Placement, Reserve
+from freehold.core.memory import (
+    GpuMemory,
+    MachineMemory,
+    MemoryNeed,
+    MemoryPart,
+    MemoryUse,
+    Placement,
+    Reserve,
+)
 from freehold.core.servers import ServerSpec, ServerState, ServerView
 from freehold.supervisor.plan import PlanView
 from freehold.supervisor.plan_view import ServerPlan
@@ -125,6 +133,11 @@ def test_a_running_freehold_plans_with_its_own_views(tmp_path: Path, env: dict[s
     assert server(found, "a").fit == "together"
     assert server(found, "b").fit == "swap"
     assert found.gpus[0].others_bytes == 0
+    use = MemoryUse(at_ms=1, anon_bytes=0, rss_bytes=0, gpu_bytes={0: 4 * GIB})
+    measured = house_plan(appraiser, specs, there, Reserve(vram_bytes=0), [view], {"a": use})
+    assert measured.gpus[0].others_bytes == 2 * GIB  # somebody else has what it does not have
+    untold = MemoryUse(at_ms=1, anon_bytes=0, rss_bytes=0)
+    assert house_plan(appraiser, specs, there, Reserve(vram_bytes=0), [view], {"a": untold}) == found
 
 
 def test_a_pretended_machine_keeps_what_was_not_asked_for() -> None:

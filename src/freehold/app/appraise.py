@@ -24,6 +24,8 @@ from freehold.core.memory import MachineMemory, MemoryNeed, MemoryPart, Placemen
 from freehold.core.model_file import ModelFile, ModelFileError
 from freehold.core.servers import Engine, ServerSpec
 from freehold.supervisor import memory
+from freehold.supervisor.plan_options import Place, nearest
+from freehold.supervisor.plan_view import options_words
 from freehold.supervisor.residuals import Residuals, Subject, corrected, learned, rehearsed, run_key
 from freehold.supervisor.run_of import flags_of, run_of, with_checkpoints
 
@@ -69,6 +71,14 @@ class HouseAppraiser:
         if spec.engine in ("vllm", "sglang"):
             return share_ways(spec, self._usable(spec, machine), self._folder(spec))
         return (MemoryNeed(source="unknown", note=_UNKNOWN.get(spec.engine, "")),)
+
+    def advise(self, spec: ServerSpec, machine: MachineMemory) -> str:
+        """For a server that does not fit into what is free of this machine: the nearest change that does, in
+        words; empty when there is none. Blocking: tries some settings, up to a second or two."""
+        words = options_words(
+            nearest(spec, Place(price=self.appraise, machine=machine, reserve=self._reserve))
+        )
+        return f"it would fit {words}" if words else ""
 
     def learn(self, spec: ServerSpec, placement: Placement, report: MemoryNeed) -> None:
         """Compare the engine's own report with the estimate, and write it down."""

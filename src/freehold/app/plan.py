@@ -18,7 +18,15 @@ from freehold.adapters.providers.gguf_files import find_gguf_files, model_folder
 from freehold.app.appraise import HouseAppraiser
 from freehold.core.config_file import LoadedConfig
 from freehold.core.errors import FreeholdError
-from freehold.core.memory import GpuMemory, MachineMemory, MemoryNeed, MemoryPart, Placement, Reserve
+from freehold.core.memory import (
+    GpuMemory,
+    MachineMemory,
+    MemoryNeed,
+    MemoryPart,
+    MemoryUse,
+    Placement,
+    Reserve,
+)
 from freehold.core.servers import ServerSpec, ServerView
 from freehold.supervisor.plan import PlanView, Wish, plan
 from freehold.web import control
@@ -56,10 +64,15 @@ def house_plan(
     machine: MachineMemory,
     reserve: Reserve,
     views: Sequence[ServerView] = (),
+    uses: Mapping[str, MemoryUse | None] | None = None,
 ) -> PlanView:
-    """For a running Freehold. `machine` as measured now; `views` say what of it our servers hold. Blocking:
-    reads models' files and prices them, up to some seconds; call in a worker thread."""
-    placed = {view.name: view.placement for view in views if view.pid is not None}
+    """For a running Freehold. `machine` as measured now; `views` and, better, `uses` (by name) say what of it
+    our servers hold. Blocking: reads models' files and prices them, up to some seconds; call in a worker
+    thread."""
+    measured = uses or {}
+    placed = {
+        view.name: _held(view.placement, measured.get(view.name)) for view in views if view.pid is not None
+    }
     wishes = [
         _wish(appraiser, spec, running=placed.get(spec.name), is_running=spec.name in placed)
         for spec in specs
@@ -151,17 +164,29 @@ def _spec(added: Added, taken: set[str]) -> ServerSpec:
     )
 
 
+def _held(planned: Placement | None, use: MemoryUse | None) -> Placement | None:
+    """What a server really has, as far as it is measured: some drivers do not tell who holds what."""
+    if use is None:
+        return planned
+    planned_gpus = {gpu: planned.on_gpu(gpu) for gpu in planned.gpus} if planned is not None else {}
+    return _as_placement(use.anon_bytes, use.gpu_bytes or planned_gpus)
+
+
 def _placement(view: control.ServerView | None) -> Placement | None:
     """What a running server holds, as the control API tells it: measured where it is, else planned."""
     if view is None:
         return None
     memory = view.memory
     ram = memory.planned_ram_bytes if memory.measured_ram_bytes is None else memory.measured_ram_bytes
-    shares = [
-        (share.gpu, share.planned_bytes if share.measured_bytes is None else share.measured_bytes)
+    shares = {
+        share.gpu: share.planned_bytes if share.measured_bytes is None else share.measured_bytes
         for share in memory.gpus
-    ]
-    parts = [MemoryPart(what="other", bytes=size, device=n) for n, (_, size) in enumerate(shares)]
-    host = MemoryPart(what="other", bytes=ram or 0)
+    }
+    return _as_placement(ram or 0, shares)
+
+
+def _as_placement(ram_bytes: int, gpus: Mapping[int, int]) -> Placement:
+    parts = [MemoryPart(what="other", bytes=size, device=n) for n, size in enumerate(gpus.values())]
+    host = MemoryPart(what="other", bytes=ram_bytes)
     need = MemoryNeed(parts=(host, *parts), devices=len(parts), source="measured")
-    return Placement(need=need, gpus=tuple(gpu for gpu, _ in shares))
+    return Placement(need=need, gpus=tuple(gpus))

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from freehold.core.quantities import bytes_words
+from freehold.supervisor.plan_view import options_words
 
 if TYPE_CHECKING:
-    from freehold.supervisor.plan_view import Option, PlanView, RamPlan, ServerPlan
+    from freehold.supervisor.plan_view import PlanView, RamPlan, ServerPlan
 
 _FITS = {
     "together": "yes",
@@ -102,13 +103,8 @@ def _blocked(one: ServerPlan) -> str:
 
 
 def _would(one: ServerPlan, what: str) -> str:
-    if not one.nearest:
-        return ""
-    return f" It would {what} with {' or with '.join(_option(option) for option in one.nearest)}."
-
-
-def _option(option: Option) -> str:
-    return f"`{option.words}`"
+    words = options_words(one.nearest)
+    return f" It would {what} {words}." if words else ""
 
 
 def _of_pairs(view: PlanView) -> Iterator[str]:

@@ -5,6 +5,7 @@ Sizes in bytes, contexts in tokens of one slot. Unknown is None.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -67,6 +68,11 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
         """`kv: q8_0, context: 8192`."""
         said = ((name, getattr(self, name)) for name in self.__struct_fields__)
         return ", ".join(f"{name}: {value}" for name, value in said if value is not None)
+
+
+def options_words(options: Sequence[Option]) -> str:
+    """`with `kv: q8_0` or with `context: 8192``; empty when there are none."""
+    return " or ".join(f"with `{option.words}`" for option in options)
 
 
 class ServerPlan(msgspec.Struct, frozen=True, kw_only=True):
