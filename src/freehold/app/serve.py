@@ -39,6 +39,7 @@ from freehold.core.progress import RUN_FILE, Progress, ReadyFacts, Running, read
 from freehold.core.servers import ServerState, ServerView
 from freehold.gateway.access import Access
 from freehold.gateway.gateway import Gateway
+from freehold.gateway.ids import ReceiptIds
 from freehold.gateway.limits import Limits
 from freehold.gateway.parts import Capture, Parts
 from freehold.receipts.deaths import death_receipt
@@ -118,6 +119,7 @@ class House:
         self._offers = Offers(loaded, os.environ)
         self._prices = HousePrices(home / "prices", lambda text: self._say("config", text, warn=True))
         self._discovery: Literal["off", "running", "done"] = "off"
+        self._ids = ReceiptIds()
         self._deaths: Counter[tuple[str, str]] = Counter()
         self._stop = asyncio.Event()
         self._hung_up = asyncio.Event()
@@ -277,7 +279,7 @@ class House:
         self._deaths[certificate.server, certificate.cause] += 1
         now_ms = self._clock.now_ms()
         try:
-            self._ledger.append(death_receipt(certificate, self._gateway.ids.next(now_ms), now_ms))
+            self._ledger.append(death_receipt(certificate, self._ids.next(now_ms), now_ms))
         except LedgerError as error:
             self._say(
                 "ledger", f"the death of {certificate.server} could not be recorded: {error}", warn=True
