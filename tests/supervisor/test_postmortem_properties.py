@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, get_args
 
 import msgspec
@@ -213,3 +214,21 @@ def test_a_marker_alone_never_names_a_cause_that_is_not_its_own(markers: list[An
 def _with(host: HostEvidence, more: dict[str, Any]) -> HostEvidence:
     absent = {name: value for name, value in more.items() if name == "kernel" or not getattr(host, name)}
     return msgspec.structs.replace(host, **absent)
+
+
+@pytest.mark.parametrize(
+    "piece", ["tensor ", "a", "x.cpp:1: ", "CUDA error: ", "error loading model: ", "/a/b.c:", "cannot run "]
+)
+def test_long_lines_of_hostile_output_are_judged_in_no_time(piece: str) -> None:
+    """The verdict is made on the event loop."""
+    line = piece * (20_000 // len(piece))
+    death = DeathFacts(
+        server="glm",
+        engine="vllm",
+        started_ms=START_MS,
+        exit=ExitFacts(code=1, died_ms=DIED_MS),
+        last_lines=(line,) * 60,
+    )
+    began_s = time.process_time()
+    certify(death)
+    assert time.process_time() - began_s < 0.5

@@ -14,7 +14,8 @@ import msgspec
 
 from freehold.core.deaths import Cause, DeathFacts
 
-_LONGEST_LINE = 2_000
+_LONGEST_LINE = 600
+"""Characters of a line that are read: an engine says what is wrong at its beginning."""
 _NEAR_END = 25
 _FAR_FROM_END = 15
 """Percent less for words that came long before the end."""
@@ -158,7 +159,7 @@ MARKERS: tuple[Marker, ...] = (
     _marker(
         "bad-model",
         93,
-        r"((?:tensor .* )?data is not within the file bounds.*|.*corrupted or incomplete)",
+        r"(data is not within the file bounds.*|model is corrupted or incomplete)",
         "Its model file is cut or damaged: {what}.",
         "Fetch the model of servers.{server} again, and compare its size with the publisher's.",
     ),
@@ -179,9 +180,9 @@ MARKERS: tuple[Marker, ...] = (
         r"(SafetensorError: .+|MetadataIncompleteBuffer|InvalidHeaderDeserialization)",
         _MODEL,
     ),
-    _marker("bad-model", 90, r"(\S+ is not a local folder and is not a valid model identifier)", _MODEL),
+    _marker("bad-model", 90, r"(\S{1,80} is not a local folder and is not a valid model identifier)", _MODEL),
     _marker("bad-model", 90, r"(does not appear to have a file named \S+)", _MODEL),
-    _marker("bad-model", 88, r"(Repository ?Not ?Found.*|.*gated repo.*|pull model manifest: .*)", _MODEL),
+    _marker("bad-model", 88, r"(Repository ?Not ?Found.*|gated repo.*|pull model manifest: .*)", _MODEL),
     _marker("bad-model", 88, r"(Model architectures? .* (?:is|are) not supported)", _MODEL),
     _marker("bad-model", 60, r"((?:failed|unable) to load (?:the )?model)", "Its model cannot be loaded."),
     # Disk.
@@ -267,7 +268,7 @@ MARKERS: tuple[Marker, ...] = (
     _marker(
         "assert",
         85,
-        r"(\S+\.(?:cpp|cu|c|h|hpp|m):\d+: (?:fatal error|.*abort.*))",
+        r"([\w./-]{1,80}\.(?:cpp|cu|c|h|hpp|m):\d+: (?:fatal error|.*abort.*))",
         "The engine gave up: {what}.",
     ),
 )
