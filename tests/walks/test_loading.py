@@ -24,7 +24,8 @@ class Loading:
     """A house whose only model server was caught while it starts."""
 
     def __init__(self, folder) -> None:
-        self.house = House(folder, {"servers": {"tiny": {"model": str(model_path())}}}, limits=LIMITS)
+        servers = {"tiny": {"model": str(model_path()), "start": "always"}}
+        self.house = House(folder, {"servers": servers}, limits=LIMITS)
         self._engine = self._catch()
 
     def _catch(self) -> psutil.Process:
@@ -32,9 +33,7 @@ class Loading:
         while time.monotonic() < deadline:
             for child in self.house.process.children(recursive=True):
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    if (
-                        "up" in child.cmdline()
-                    ):  # not yet its own program: Freehold waits for it to become one
+                    if not any("llamacpp_child" in word for word in child.cmdline()):
                         continue
                     child.suspend()
                     return child
