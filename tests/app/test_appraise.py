@@ -91,9 +91,9 @@ def test_what_was_reported_is_remembered_by_the_next_freehold(tmp_path: Path) ->
     assert isinstance(found, Placement)
     report = MemoryNeed(
         parts=(
-            MemoryPart(what="weights", bytes=3 * GIB, device=0),
+            MemoryPart(what="weights", bytes=model_path().stat().st_size, device=0),
             MemoryPart(what="kv", bytes=GIB, device=0),
-            MemoryPart(what="compute", bytes=GIB, device=0),
+            MemoryPart(what="compute", bytes=4 * GIB, device=0),
         ),
         devices=1,
     )

@@ -95,6 +95,12 @@ def test_a_report_that_was_misread_is_no_residual() -> None:
     assert "b1|llama|compute@gpu" not in known.ratios
 
 
+def test_a_report_of_another_model_is_no_lesson() -> None:
+    thought = need(8 * GIB, GIB)
+    draft_only = report(GIB // 2, GIB)
+    assert learned(Residuals(), subject(), thought, thought, draft_only) == Residuals()
+
+
 def test_without_the_estimate_at_hand_the_run_alone_is_kept() -> None:
     known = learned(Residuals(), subject(), need(GIB, GIB), None, report(GIB, 2 * GIB))
     assert known.ratios == {}

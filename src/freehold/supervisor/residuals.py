@@ -26,6 +26,8 @@ DAMPING_BYTES = 16 * 1024**2
 """Added to both sides of a ratio, so that a small part which is off by little does not look off by much."""
 LARGEST_RATIO = 3.0
 """More is not a residual but a report that was misread."""
+LEAST_WEIGHTS, MOST_WEIGHTS = 0.75, 2.5
+"""Reported / estimated, of one model. They are summed exactly, but a host may map what it also holds."""
 ENOUGH = 4
 """Fewer residuals than these, of other architectures, say nothing of one that was never seen."""
 
@@ -62,7 +64,10 @@ def learned(
     known: Residuals, subject: Subject, way: MemoryNeed, estimated: MemoryNeed | None, report: MemoryNeed
 ) -> Residuals:
     """`known` and one more report, of an engine that runs in this `way`. `estimated` is the formula's own
-    account of it, without anything learned; None when it is not at hand."""
+    account of it, without anything learned; None when it is not at hand. A report whose weights are not
+    nearly those of the way is none of it (an engine that loads two models told of the second): ignored."""
+    if not _is_of(report, way):
+        return known
     ratios = dict(known.ratios)
     for place, ratio in _ratios(estimated, report).items() if estimated is not None else ():
         key = f"{subject.build}|{subject.architecture}|{place}"
@@ -119,6 +124,11 @@ def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that `share` of all do not exceed."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def _is_of(report: MemoryNeed, way: MemoryNeed) -> bool:
+    said, thought = (sum(part.bytes for part in one.parts if part.what == "weights") for one in (report, way))
+    return LEAST_WEIGHTS * thought <= said <= MOST_WEIGHTS * thought
 
 
 def _place(part: MemoryPart) -> str:
