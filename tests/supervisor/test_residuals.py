@@ -95,6 +95,16 @@ def test_a_report_that_was_misread_is_no_residual() -> None:
     assert "b1|llama|compute@gpu" not in known.ratios
 
 
+def test_what_is_mapped_stays_as_estimated() -> None:
+    mapped = MemoryPart(what="weights", bytes=GIB, mapped=True)
+    own = MemoryPart(what="weights", bytes=3 * GIB)
+    thought = MemoryNeed(parts=(mapped, own))
+    whole_file = MemoryPart(what="weights", bytes=4 * GIB, mapped=True)
+    known = learned(Residuals(), subject(), thought, thought, MemoryNeed(parts=(whole_file, own)))
+    now = corrected(known, subject(), thought)
+    assert (now.mapped_bytes, now.ram_bytes) == (GIB, 3 * GIB)
+
+
 def test_a_report_of_another_model_is_no_lesson() -> None:
     thought = need(8 * GIB, GIB)
     draft_only = report(GIB // 2, GIB)

@@ -141,7 +141,7 @@ def _ratios(estimated: MemoryNeed, report: MemoryNeed) -> dict[str, float]:
     said, thought = _sums(report), _sums(estimated)
     found: dict[str, float] = {}
     for place, size in said.items():
-        if place in thought:
+        if place in thought and not place.endswith("@mapped"):
             ratio = (size + DAMPING_BYTES) / (thought[place] + DAMPING_BYTES)
             if 1 / LARGEST_RATIO <= ratio <= LARGEST_RATIO:
                 found[place] = round(ratio, 5)
@@ -164,10 +164,13 @@ def _raised(part: MemoryPart, by: float) -> MemoryPart:
 
 
 def _replaced(way: MemoryNeed, reported: tuple[MemoryPart, ...]) -> MemoryNeed:
-    """Reported kinds of parts as they were reported; the others, which engines do not tell, as estimated."""
+    """Reported kinds of parts as they were reported; the others, which engines do not tell, as estimated. So
+    are mapped weights: engines tell how much of the file they map, not how much of it they read."""
     told = {part.what for part in reported}
-    untold = tuple(part for part in way.parts if part.what not in told)
-    return msgspec.structs.replace(way, parts=(*reported, *untold), source="measured")
+    kept = tuple(part for part in way.parts if part.mapped or part.what not in told)
+    return msgspec.structs.replace(
+        way, parts=(*(part for part in reported if not part.mapped), *kept), source="measured"
+    )
 
 
 def _at_least(way: MemoryNeed, said: tuple[MemoryPart, ...]) -> MemoryNeed:
