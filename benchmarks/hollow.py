@@ -49,7 +49,7 @@ class Hollow:
 
     def write(self, path: Path) -> Path:
         """Some milliseconds for each 100 000 tokens. Returns the path."""
-        keys: dict[str, Value] = {"general.architecture": self.architecture, "general.name": path.stem}
+        keys: dict[str, Value] = {"general.architecture": self.architecture, "general.name": "hollow"}
         keys |= {
             k if k.startswith("general.") else f"{self.architecture}.{k}": v for k, v in self.metadata.items()
         }

@@ -214,9 +214,9 @@ def _skip_texts(window: _Window, count: int) -> None:
     try:
         for _ in range(count):
             at += 8 + length_of(data, at)[0]
-    except struct.error:
+    except (struct.error, OverflowError):
         window.skip(min(at, _LARGEST) - window.at)  # past the file's end: it says so
-        raise
+        raise _MoreError from None
     window.skip(at - window.at)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from bisect import bisect_right
 from functools import lru_cache
@@ -69,7 +70,7 @@ def is_input(name: str) -> bool:
     return name.startswith(_HOST_INPUTS)
 
 
-class Tables(msgspec.Struct, frozen=True):
+class Rules(msgspec.Struct, frozen=True):
     """`-ot`, compiled."""
 
     rules: tuple[tuple[re.Pattern[str], int | None], ...]
@@ -80,3 +81,12 @@ class Tables(msgspec.Struct, frozen=True):
             if pattern.search(name):
                 return True, device
         return False, None
+
+
+def rules_of(run: Run) -> Rules:
+    """What is no regular expression names no tensor: the engine refuses to start with it."""
+    found: list[tuple[re.Pattern[str], int | None]] = []
+    for text, device in run.tensor_places:
+        with contextlib.suppress(re.error):
+            found.append((re.compile(text), device))
+    return Rules(tuple(found))

@@ -3,13 +3,12 @@ Source: llama.cpp's llama-model.cpp and llama-model-loader.cpp."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 
 import msgspec
 
 from freehold.core.model_file import ModelFile, Tensor
-from freehold.supervisor.memory.places import Places, Tables, block_of, is_expert, is_input
+from freehold.supervisor.memory.places import Places, Rules, block_of, is_expert, is_input, rules_of
 from freehold.supervisor.memory.run import Run
 
 _REPACKED = ("q4_0", "q4_k", "q2_k", "iq4_nl", "mxfp4")
@@ -33,7 +32,7 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
 def weights_of(model: ModelFile, run: Run, places: Places) -> Weights:
     """Every tensor at its place. Without an output matrix the token embedding serves as one: a second copy of
     it is on the output's device, on the host only when it is repacked."""
-    tables = Tables(tuple((re.compile(text), device) for text, device in run.tensor_places))
+    rules = rules_of(run)
     devices: Counter[int] = Counter()
     mapped = own = largest = read = 0
     used, experts = model.number("expert_used_count"), max(model.number("expert_count"), 1)
@@ -42,7 +41,7 @@ def weights_of(model: ModelFile, run: Run, places: Places) -> Weights:
     for tensor in model.tensors:
         if (block_of(tensor.name) or 0) >= max(loaded, 1):
             continue  # blocks that only draft are passed over
-        device = _place(tensor, run, places, tables)
+        device = _place(tensor, run, places, rules)
         copied = tied and tensor.name == "token_embd.weight"
         if copied and places.output is not None:
             devices[places.output] += tensor.bytes
@@ -66,8 +65,8 @@ def weights_of(model: ModelFile, run: Run, places: Places) -> Weights:
     )
 
 
-def _place(tensor: Tensor, run: Run, places: Places, tables: Tables) -> int | None:
-    named, device = tables.place(tensor.name)
+def _place(tensor: Tensor, run: Run, places: Places, rules: Rules) -> int | None:
+    named, device = rules.place(tensor.name)
     if named:
         return device
     block = block_of(tensor.name)
