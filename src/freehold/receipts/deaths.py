@@ -28,7 +28,7 @@ _BATCH = 256
 def death_receipt(certificate: Certificate, receipt_id: str, now_ms: int) -> Receipt:
     """The entry that tells of a death. Lists that are too long for an entry are cut, and say so.
 
-    `now_ms` stands in for a time of death that nobody knows.
+    An end that we ordered has the outcome `ok`. `now_ms` stands in for a time of death that nobody knows.
     """
     detail = _detail(certificate)
     return Receipt(
@@ -37,7 +37,7 @@ def death_receipt(certificate: Certificate, receipt_id: str, now_ms: int) -> Rec
         server=certificate.server,
         error=_clean(certificate.sentence),
         detail=detail,
-        outcome="error",
+        outcome="ok" if certificate.ordered else "error",
         cost_state="free",
         started_ms=certificate.died_ms or now_ms,
     )

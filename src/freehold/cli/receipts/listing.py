@@ -59,6 +59,7 @@ def _cells(row: Row, *, wide: bool) -> tuple[object, ...]:
 
 def _death(row: Row, *, wide: bool) -> tuple[object, ...]:
     """The end of a model server: it used and cost nothing."""
+    how = "stopped" if row.outcome == "ok" else "died"
     if not wide:
-        return row.seq, clock_time(row.started_ms)[5:16], "died", row.server, "", "", "", ""
-    return row.seq, clock_time(row.started_ms), "died", row.server, row.error, "", "", "", "", "", row.id
+        return row.seq, clock_time(row.started_ms)[5:16], how, row.server, "", "", "", ""
+    return row.seq, clock_time(row.started_ms), how, row.server, row.error, "", "", "", "", "", row.id
