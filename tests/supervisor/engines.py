@@ -14,7 +14,7 @@ import psutil
 from freehold.core.memory import MemoryNeed, MemoryPart, Placement
 from freehold.core.servers import EngineMissingError, Launch, ServerSpec
 
-_PROGRAM = """
+PROGRAM = """
 import http.server, os, signal, subprocess, sys, threading, time
 how, port, mark = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 print("I am", how, "with", sorted(os.environ), flush=True)
@@ -68,7 +68,7 @@ class StandinEngine:
         if Path(spec.model).name == "missing":
             raise EngineMissingError("install the stand-in")
         mark = self._folder / f"{spec.name}.mark"
-        argv = (sys.executable, "-I", "-S", "-c", _PROGRAM, Path(spec.model).name, str(port), str(mark))
+        argv = (sys.executable, "-I", "-S", "-c", PROGRAM, Path(spec.model).name, str(port), str(mark))
         return Launch(
             argv=(*argv, *spec.args),
             env={"PATH": "/usr/bin", "ALLOWED": "yes"},

@@ -15,12 +15,11 @@ from freehold.core.servers import ServerState as S
 from freehold.supervisor.foreign import ForeignProcess
 from freehold.supervisor.inquest import Running, inquest
 from freehold.supervisor.leasing import Leasing
-from freehold.supervisor.life import Ties
 from freehold.supervisor.liveness import Health, Hung, Look
 from freehold.supervisor.orders import Order, Orders
 from freehold.supervisor.probe import probe
-from freehold.supervisor.process import EngineProcess
 from freehold.supervisor.status import Status
+from freehold.supervisor.ties import Ties
 from freehold.supervisor.watch import Watch
 
 _USUAL_PATHS = ("/health", "/v1/models")
@@ -57,7 +56,7 @@ class AdoptedLife:
             self._process.take_over()
         self._status.update(ours=True)
 
-    async def run(self, _placement: Placement | None, _found: EngineProcess | None = None) -> Order | None:
+    async def run(self, _placement: Placement | None) -> Order | None:
         """Until an order ends the watch, or it ends after it was taken over: then it is to be started."""
         try:
             while self.orders.now is None:

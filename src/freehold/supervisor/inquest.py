@@ -15,7 +15,7 @@ from freehold.core.memory import MemoryUse, Placement
 from freehold.core.servers import Launch, Lease, ServerSpec
 from freehold.supervisor.foreign import ForeignProcess
 from freehold.supervisor.postmortem import certify
-from freehold.supervisor.process import EngineProcess, LeftExit
+from freehold.supervisor.process import EngineProcess
 from freehold.supervisor.watch import Watch
 
 _SAMPLES = 120
@@ -69,22 +69,6 @@ async def inquest(
         probes=tuple(running.watch.seen),
         in_flight=tuple(hashlib.sha256(lease.body).hexdigest() for lease in leases),
         host=host,
-    )
-    return certify(facts)
-
-
-def certify_left(spec: ServerSpec, left: LeftExit) -> Certificate:
-    """Of an end while no Freehold ran: only what its keeper wrote down is known."""
-    facts = DeathFacts(
-        server=spec.name,
-        engine=spec.engine,
-        program=left.program,
-        pid=left.pid,
-        started_ms=left.started_ms,
-        exit=left.exit,
-        orders=left.orders,
-        last_lines=left.last_lines,
-        host=HostEvidence(rebooted=left.rebooted, blind={"host": "no Freehold ran when it ended"}),
     )
     return certify(facts)
 

@@ -8,28 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import TypeVar
 
-import msgspec
-
-from freehold.core.clock import Clock
-from freehold.core.deaths import Certificate, ExitFacts, Subject
+from freehold.core.deaths import Cages, Certificate, ExitFacts, Subject
 from freehold.core.errors import FreeholdError
 from freehold.core.memory import Placement
-from freehold.core.servers import Engine, LeaseRefusal, ServerSpec
+from freehold.core.servers import Engine, Launch, LeaseRefusal, ServerSpec
 from freehold.core.servers import ServerState as S
 from freehold.supervisor import lifecycle
 from freehold.supervisor.inquest import Running, inquest
 from freehold.supervisor.leasing import Leasing
+from freehold.supervisor.leftover import take_up
 from freehold.supervisor.liveness import Health, Hung, Kind, Look
 from freehold.supervisor.orders import Order, Orders
 from freehold.supervisor.probe import error_words, post
 from freehold.supervisor.process import EngineProcess
-from freehold.supervisor.records import Records
 from freehold.supervisor.room import memory_back
-from freehold.supervisor.settings import PoolSettings
 from freehold.supervisor.status import Status
+from freehold.supervisor.ties import Ties
 from freehold.supervisor.watch import Watch
 
 _Found = TypeVar("_Found")
@@ -39,16 +36,6 @@ _SLOWEST_PROBE_S = 0.2
 _HUNG_STOP_S = 1.0
 """A server that does not answer seldom listens to a signal."""
 _FROM_OUTSIDE = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGKILL})
-
-
-class Ties(msgspec.Struct, frozen=True, kw_only=True):
-    """What a life has from its pool."""
-
-    settings: PoolSettings
-    clock: Clock
-    records: Records
-    on_death: Callable[[Certificate], None]
-    """Before anything follows from the death. Must not raise."""
 
 
 class Life:
@@ -79,13 +66,13 @@ class Life:
         """Forget earlier deaths: a person wants another try."""
         self._deaths = ()
 
-    async def run(self, placement: Placement | None, found: EngineProcess | None = None) -> Order | None:
+    async def run(self, placement: Placement | None) -> Order | None:
         """From STARTING to STOPPED or FAILED, or until it is left to the next Freehold; answers the order
-        that ended it, if one did. `found` already runs. Cancelling stops the process, and waits until it is
-        gone."""
+        that ended it, if one did. A process that an earlier Freehold left is gone on with. Cancelling stops
+        the process, and waits until it is gone."""
         try:
-            while await self._round(placement, found):
-                found = None
+            while await self._round(placement):
+                pass
             return self.orders.now
         except (FreeholdError, OSError) as error:  # it cannot be run here; trying again changes nothing
             self._fail(str(error))
@@ -98,53 +85,51 @@ class Life:
 
     # One process
 
-    async def _round(self, placement: Placement | None, found: EngineProcess | None) -> bool:
+    async def _round(self, placement: Placement | None) -> bool:
         """One process from its start to its end; whether another one follows."""
-        if (order := self.orders.now) is not None and found is None:
+        if (order := self.orders.now) is not None:
             self._stopped(order)
             return False
-        running = self.running = await self._begin(placement, found)
-        exit = await self._live(running)
-        self.running = None
-        if exit is None:
-            return False
-        if self.orders.now is None:
-            self._status.move(S.BACKOFF, "it ended; looking why", base_url=None, pid=None)
-        certificate = await self._certify(running, exit)
+        running = self.running = await self._begin(placement)
+        try:
+            exit = await self._live(running)
+            self.running = None
+            if exit is None:
+                return False
+            if self.orders.now is None:
+                self._status.move(S.BACKOFF, "it ended; looking why", base_url=None, pid=None)
+            certificate = await self._certify(running, exit)
+        finally:
+            if running.observation is not None:
+                running.observation.close()
         await memory_back(running, self._settings)
         return await self._after(certificate, exit)
 
-    async def _begin(self, placement: Placement | None, found: EngineProcess | None) -> Running:
-        spec, settings = self._spec, self._settings
+    async def _begin(self, placement: Placement | None) -> Running:
+        spec, settings, records = self._spec, self._settings, self._ties.records
+        process = await take_up(spec, self._engine, self._ties)
         began_s = self._clock.monotonic_s()
-        cage: tuple[str, ...] = ()
-        if found is None:
+        if found := process is not None:
+            placement = records.of(spec).placement
+            launch = self._engine.launch(spec, process.port, placement)
+        else:
             port = settings.pick_port()
             launch = self._engine.launch(spec, port, placement)
-            if settings.cages is not None:
-                cage = settings.cages.make(spec.name, spec.ram_limit_bytes)
-            folder = settings.folder(spec.name)
-            process = await EngineProcess.start(
-                launch, folder, port=port, cage_files=cage, orphan_stop_s=settings.orphan_stop_s
-            )
-            self._ties.records.placed(spec, placement)
-        else:
-            process = found
-            launch = self._engine.launch(spec, found.port, placement)
+            process = await self._start(launch, port)
+            records.started(spec, placement)
         process.keep_end()
         base_url = f"http://127.0.0.1:{process.port}"
-        watch = Watch(spec, launch, base_url, settings, self._clock)
         running = Running(
             process=process,
             launch=launch,
-            watch=watch,
+            watch=Watch(spec, launch, base_url, settings, self._clock),
             base_url=base_url,
             placement=placement,
             began_s=began_s,
-            found=found is not None,
+            found=found,
         )
         if settings.witness is not None:
-            running.observation = settings.witness.watch(self._subject(process, caged=bool(cage)))
+            running.observation = await asyncio.to_thread(settings.witness.watch, self._subject(process))
         self._status.update(
             pid=process.pid,
             base_url=base_url,
@@ -152,11 +137,22 @@ class Life:
             placement=placement,
             reported=None,
             started_load_s=began_s,
-            eta_s=self._ties.records.of(spec).load_s,
+            eta_s=records.of(spec).load_s,
         )
         return running
 
-    def _subject(self, process: EngineProcess, *, caged: bool) -> Subject:
+    async def _start(self, launch: Launch, port: int) -> EngineProcess:
+        """In a cage where there may be one."""
+        spec, settings = self._spec, self._settings
+        cage: tuple[str, ...] = ()
+        if settings.cages is not None:
+            cage = await asyncio.to_thread(settings.cages.make, spec.name, spec.ram_limit_bytes)
+        folder = settings.folder(spec.name)
+        return await EngineProcess.start(
+            launch, folder, port=port, cage_files=cage, orphan_stop_s=settings.orphan_stop_s
+        )
+
+    def _subject(self, process: EngineProcess) -> Subject:
         return Subject(
             server=self._spec.name,
             pid=process.pid,
@@ -164,7 +160,7 @@ class Life:
             started_ms=process.started_ms,
             model_path=self._spec.model or None,
             log_folder=str(self._settings.logs),
-            cage=self._spec.name if caged else None,
+            cage=self._spec.name if self._settings.cages is not None else None,
         )
 
     async def _live(self, running: Running) -> ExitFacts | None:
@@ -253,6 +249,7 @@ class Life:
         if not running.found:
             records.loaded(self._spec, self._clock.monotonic_s() - running.began_s)
             loads += 1
+        records.ready(self._spec)
         load_s = records.of(self._spec).load_s
         self._status.move(S.READY, "", started_load_s=None, loads=loads, eta_s=load_s)
         self._leasing.open(running.base_url)
@@ -343,11 +340,8 @@ class Life:
         """Look into the death, while the machine still shows it, and tell."""
         leases = self._leasing.forget()
         certificate = await inquest(self._spec, running, exit, leases, self._settings.evidence_s)
-        if running.observation is not None:
-            running.observation.close()
         if self._settings.cages is not None:
-            self._settings.cages.kill(self._spec.name)
-            self._settings.cages.remove(self._spec.name)
+            await asyncio.to_thread(_clear, self._settings.cages, self._spec.name)
         self._ties.on_death(certificate)
         if isinstance(running.process, EngineProcess):
             running.process.told()
@@ -393,3 +387,9 @@ class Life:
         self._leasing.refuse(
             LeaseRefusal(code="failed", message=f"model server '{name}' has failed: {reason}")
         )
+
+
+def _clear(cages: Cages, server: str) -> None:
+    """Nothing of it is left."""
+    cages.kill(server)
+    cages.remove(server)

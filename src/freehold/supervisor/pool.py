@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
@@ -23,13 +22,11 @@ from freehold.core.servers import (
     ServerState,
     ServerView,
 )
-from freehold.supervisor import quarantine
+from freehold.supervisor import leftover, quarantine
 from freehold.supervisor.arbiter import Arbiter
-from freehold.supervisor.inquest import certify_left
 from freehold.supervisor.leasing import Answer
-from freehold.supervisor.life import Ties
 from freehold.supervisor.orders import Order
-from freehold.supervisor.process import EngineProcess, OwnerLock, launch_key
+from freehold.supervisor.process import EngineProcess, OwnerLock
 from freehold.supervisor.quarantine import Quarantine
 from freehold.supervisor.records import Records
 from freehold.supervisor.residency import Residency
@@ -37,12 +34,12 @@ from freehold.supervisor.sampling import sample
 from freehold.supervisor.server import ManagedServer
 from freehold.supervisor.settings import PoolSettings
 from freehold.supervisor.status import OnChange
+from freehold.supervisor.ties import Ties
 
 OnDeath = Callable[[Certificate], None]
 
 _CERTIFICATES = 20
 """Kept for each server; the ledger has them all."""
-_OTHERS_STOP_S = 5.0
 _NO_CALLS_FAULT = frozenset(
     {"asked-by-us", "host-reboot", "parent-died", "hangup", "port-taken", "missing-library", "disk-full"}
 )
@@ -210,31 +207,20 @@ class ServerPool:
         configured is stopped (`stop_others`). May be called again when more servers are known."""
         known = {self._settings.folder(name): server for name, server in self._servers.items()}
         for folder, server in known.items():
-            if server.status.state is not ServerState.STOPPED or server.spec.adopt:
+            if server.spec.adopt or server.status.state is not ServerState.STOPPED:
                 continue
-            if (found := EngineProcess.find(folder)) is not None:
-                self._take_up(server, found)
-            elif (left := EngineProcess.left_exit(folder)) is not None:
-                self._died(certify_left(server.spec, left))
+            if EngineProcess.find(folder) is not None:
+                server.take_up()
+            else:
+                await leftover.tell_left_exit(server.spec, self._ties)
         if stop_others:
             folders = [folder for folder in self._settings.servers.iterdir() if folder.is_dir()]
             others = [EngineProcess.find(folder) for folder in folders if folder not in known]
-            reason = "nobody has configured it any more"
-            stops = [one.stop(signal.SIGTERM, _OTHERS_STOP_S, reason) for one in others if one is not None]
-            await asyncio.gather(*stops)
+            await asyncio.gather(*(self._stop_other(found) for found in others if found is not None))
 
-    def _take_up(self, server: ManagedServer, found: EngineProcess) -> None:
-        engine = self._engine(server.spec)
-        assert engine is not None
-        placement = self._ties.records.of(server.spec).placement
-        order: Order | None = None
-        try:
-            key = launch_key(engine.launch(server.spec, found.port, placement))
-        except FreeholdError:
-            key = ""
-        if key != found.launch_key:
-            order = Order(reason="it was started otherwise than it is configured now", then="start")
-        server.take_up(found, placement, order)
+    async def _stop_other(self, found: EngineProcess) -> None:
+        unknown = ServerSpec(name=found.log.stem, engine="")
+        await leftover.end(unknown, found, self._ties, "nobody has configured it any more")
 
     # -- to see
 

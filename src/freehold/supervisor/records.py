@@ -28,6 +28,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The same later, while its file may be in memory; an average in which newer ones weigh more."""
     placement: Placement | None = None
     """Of the process that runs, or ran last."""
+    ready: bool = False
+    """That process became ready."""
 
     @property
     def load_s(self) -> float | None:
@@ -66,18 +68,22 @@ class Records:
     def loaded(self, spec: ServerSpec, took_s: float) -> None:
         self._keep(spec.name, after_load(self.of(spec), took_s, self._boot))
 
-    def placed(self, spec: ServerSpec, placement: Placement | None) -> None:
-        record = self.of(spec)
-        if record.placement != placement:
-            self._keep(spec.name, msgspec.structs.replace(record, placement=placement))
+    def started(self, spec: ServerSpec, placement: Placement | None) -> None:
+        record = msgspec.structs.replace(self.of(spec), placement=placement, ready=False)
+        self._keep(spec.name, record)
+
+    def ready(self, spec: ServerSpec) -> None:
+        """Its process has become ready."""
+        self._keep(spec.name, msgspec.structs.replace(self.of(spec), ready=True))
 
     def forget(self, name: str) -> None:
         if self._records.pop(name, None) is not None:
             self._write()
 
     def _keep(self, name: str, record: Record) -> None:
-        self._records[name] = record
-        self._write()
+        if self._records.get(name) != record:
+            self._records[name] = record
+            self._write()
 
     def _write(self) -> None:
         new = self._file.with_suffix(".new")

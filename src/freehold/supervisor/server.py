@@ -17,11 +17,11 @@ from freehold.core.servers import Engine, LeaseAsk, LeaseRefusal, ServerSpec
 from freehold.core.servers import ServerState as S
 from freehold.supervisor.adopted import AdoptedLife
 from freehold.supervisor.leasing import Answer, Leasing
-from freehold.supervisor.life import Life, Ties
+from freehold.supervisor.life import Life
 from freehold.supervisor.orders import Order
-from freehold.supervisor.process import EngineProcess
 from freehold.supervisor.residency import Resident
 from freehold.supervisor.status import OnChange, Status
+from freehold.supervisor.ties import Ties
 
 _WAITS = "waits for its turn"
 
@@ -76,11 +76,11 @@ class ManagedServer:
             self.status.move(S.STOPPED)
         self.begin()
 
-    def admit(self, placement: Placement | None, found: EngineProcess | None = None) -> None:
+    def admit(self, placement: Placement | None) -> None:
         """Its turn: the life begins. Does nothing when it is not asked for any more."""
         if self.is_waiting:
             self._ordered = self._due = False
-            coroutine = self.life.run(placement, found)
+            coroutine = self.life.run(placement)
             self._task = asyncio.create_task(coroutine, name=f"server {self.spec.name}")
             self._task.add_done_callback(self._ended)
 
@@ -177,13 +177,11 @@ class ManagedServer:
         self.life.take_over()
         self._next = (msgspec.structs.replace(self.spec, adopt=""), engine)
 
-    def take_up(self, found: EngineProcess, placement: Placement | None, order: Order | None) -> None:
-        """Go on with a process that an earlier Freehold left; `order` None: it is what is wanted."""
+    def take_up(self) -> None:
+        """Go on with a process that an earlier Freehold left: it has its memory already."""
         if self._task is None and self.status.state is S.STOPPED:
             self.status.move(S.STARTING, "was left running")
-            if order is not None:
-                self.life.orders.give(order)
-            self.admit(placement, found)
+            self.admit(self._ties.records.of(self.spec).placement)
 
     def keep(self) -> None:
         """Not evicted after all, if its process still serves."""
