@@ -119,7 +119,7 @@ class Servers:
         return self.slots[name].estimated_wait_s(self.now_s)
 
     def ensure_started(self, name: str) -> None:
-        self.asked.append(name)
+        self.asked.append(self.view(name).name)
 
     def when_ready(self, name: str, callback: Callable[[ServerView], None]) -> Callable[[], None]:
         entry = (name, callback)
@@ -130,17 +130,19 @@ class Servers:
 
     def become(self, state: ServerState) -> None:
         """Every server is in this state from now on; who waited is told."""
-        self.states = dict.fromkeys(self.states, state)
         for name in self.states:
-            self.grant(name)
-            if state is ServerState.FAILED:
-                refusal = self._refusal(name, None)
-                assert refusal is not None
-                for callback, answer in self.slots[name].refuse_all(refusal):
-                    callback(answer)
-        watching, self._watching = self._watching, []
-        for name, callback in watching:
-            callback(self.view(name))
+            self.one_becomes(name, state)
+
+    def one_becomes(self, name: str, state: ServerState) -> None:
+        self.states[name] = state
+        self.grant(name)
+        if (refusal := self._refusal(name, None)) is not None:
+            for callback, answer in self.slots[name].refuse_all(refusal):
+                callback(answer)
+        watching = [entry for entry in self._watching if entry[0] == name]
+        for entry in watching:
+            self._watching.remove(entry)
+            entry[1](self.view(name))
 
     def pass_s(self, seconds: float) -> None:
         """Let time pass; who has waited for too long is told."""
