@@ -103,7 +103,7 @@ def test_who_is_kept_out_by_a_pinned_server_learns_by_whom() -> None:
 def test_pairs_are_told_once() -> None:
     swap = server(fit="swap", why="it needs more", evicts=("b",))
     lines = told(swap, server(name="b"), server(name="c"), apart=(("a", "b"), ("b", "c")))
-    assert lines == ["a takes turns with b: it needs more.", "b and c never run at the same time."]
+    assert lines == ["a takes turns with b: it needs more.", "b never runs at the same time as c."]
 
 
 def test_slow_places_are_named() -> None:

@@ -57,6 +57,10 @@ def test_the_larger_share_goes_to_the_gpu_that_has_room_for_it() -> None:
     assert sum(found.split) == 1.0 or abs(sum(found.split) - 1) < 0.001
 
 
+def test_gpus_are_taken_in_order_where_that_fits_too() -> None:
+    assert placed(place([need(4 * GIB, 5 * GIB)], machine(8 * GIB, 7 * GIB), NONE)).gpus == (0, 1)
+
+
 def test_shares_are_those_that_the_way_was_counted_with() -> None:
     way = need(4 * GIB, 9 * GIB)
     way = MemoryNeed(parts=way.parts, devices=2, split=(0.25, 0.75))

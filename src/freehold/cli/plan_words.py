@@ -110,9 +110,12 @@ def _would(one: ServerPlan, what: str) -> str:
 def _of_pairs(view: PlanView) -> Iterator[str]:
     """Only where it is not said already by who makes room for whom."""
     said = {frozenset((one.name, name)) for one in view.servers for name in one.evicts}
+    others: dict[str, list[str]] = {}
     for first, second in view.apart:
         if frozenset((first, second)) not in said:
-            yield f"{first} and {second} never run at the same time."
+            others.setdefault(first, []).append(second)
+    for first, seconds in others.items():
+        yield f"{first} never runs at the same time as {' or '.join(seconds)}."
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -140,6 +140,10 @@ def _match(way: MemoryNeed, holes: Sequence[tuple[int, int]]) -> tuple[int, ...]
             return None
         left.remove(hole)
         chosen[device] = hole[1]
+    sizes = {index: size for size, index in holes}
+    in_order = sorted(chosen)
+    if all(way.on_device(device) <= sizes[index] for device, index in enumerate(in_order)):
+        return tuple(in_order)  # neighbours on the bus exchange data fastest, and people read it more easily
     return tuple(chosen)
 
 
