@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from freehold.core.catalog import Deployment, Dialect
 from freehold.core.errors import CallError
 from freehold.core.servers import Lease, LeaseAsk, LeaseRefusal
 from freehold.dialects.context import TranslationError
-from freehold.dialects.errors import error_body, parse_error
-from freehold.gateway import headers as passing
-from freehold.gateway import refusals, replies
+from freehold.gateway import refusals
+from freehold.gateway.bad_answer import BadAnswer
 from freehold.gateway.connection import Request, ServerConnection
+from freehold.gateway.error_answer import answer_error, pass_error_on
 from freehold.gateway.facts import Facts
 from freehold.gateway.lease import answered, seek
-from freehold.gateway.peek import Peek, peek
+from freehold.gateway.peek import NOTHING_SEEN, look_into
 from freehold.gateway.prepare import Prepared, client_lines, prepare_same, prepare_translated, request_head
-from freehold.gateway.record import NOTHING_USED, outcome_of
+from freehold.gateway.record import NOTHING_USED
 from freehold.gateway.relay import Relay, relay_for
 from freehold.gateway.settle import settle
 from freehold.gateway.signs import Signs
@@ -39,9 +36,7 @@ from freehold.routing.fallback import Failure, after_failure
 if TYPE_CHECKING:
     from freehold.gateway.gateway import Gateway
 
-_UNSEEN = Peek()
 CAPTURE_BYTES = 64 * 1024 * 1024
-_ERROR_BODY_BYTES = 1024 * 1024
 
 
 class Call:
@@ -50,12 +45,10 @@ class Call:
     __slots__ = (
         "_at",
         "_candidates",
-        "_error_chunks",
-        "_error_headers",
-        "_error_status",
         "_timer",
         "_tries_here",
         "ask",
+        "bad",
         "barred",
         "captured",
         "conn",
@@ -102,7 +95,7 @@ class Call:
         self.started_ms = gateway.clock.now_ms()
         self.id = gateway.ids.next(self.started_ms)
         self.key_name = ""
-        self.seen = _UNSEEN
+        self.seen = NOTHING_SEEN
         self.route = ""
         self.tries: list[Try] = []
         self.losses: tuple[str, ...] = ()
@@ -117,6 +110,8 @@ class Call:
         self.prepared: Prepared | None = None
         self.target: Target | None = None
         self.relay: Relay | None = None
+        self.bad: BadAnswer | None = None
+        """The last attempt's answer, when it was an error."""
         self.deadline_s = 0.0
         """On the loop's clock; past it the attempt is given up. 0: nothing is awaited."""
         self.heard = False
@@ -137,9 +132,6 @@ class Call:
         self._at = 0
         self._tries_here = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._error_status = 0
-        self._error_headers: Sequence[tuple[bytes, bytes]] = ()
-        self._error_chunks: list[bytes] | None = None
 
     # -- beginning
 
@@ -160,23 +152,11 @@ class Call:
 
     def read(self) -> bool:
         """Look into the body; False when the call was refused over it."""
-        body = self.request.body
-        if not body and self.endpoint.carriage in ("relay", "stored"):
-            return True
-        try:
-            self.seen = peek(body)
-        except msgspec.ValidationError as error:
-            return self.refuse(refusals.bad_body(f"the request body is not as expected: {error}"))
-        except RecursionError:
-            return self.refuse(refusals.bad_body("the request body is nested too deeply"))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            if self.endpoint.carriage in ("relay", "stored"):
-                return True
-            return self.refuse(refusals.bad_body(f"the request body is not valid JSON: {error}"))
-        if not self.seen.model and not (
-            self.endpoint.model_optional and self.gateway.catalog.default_provider
-        ):
-            return self.refuse(refusals.bad_body('the request names no model: set "model"', param="model"))
+        has_default = self.gateway.catalog.default_provider is not None
+        seen = look_into(self.request.body, self.endpoint, has_default=has_default)
+        if isinstance(seen, CallError):
+            return self.refuse(seen)
+        self.seen = seen
         return True
 
     def choose(self) -> bool:
@@ -262,7 +242,7 @@ class Call:
 
     def _begin_try(self, target: Target) -> None:
         self._tries_here += 1
-        self._error_chunks = None
+        self.bad = None
         self.relay = None
         self.upstream = None
         self.tries.append(Try(deployment=target.deployment.name, started_ns=time.perf_counter_ns()))
@@ -293,7 +273,7 @@ class Call:
         tried.first_byte_ns = time.perf_counter_ns()
         tried.status = status
         if status >= 400:
-            self._error_status, self._error_headers, self._error_chunks = status, headers, []
+            self.bad = BadAnswer(status, headers, self.target.secret if self.target is not None else b"")
             return
         if not self.signs_silent() and not fields.get(b"content-type", b"").startswith(b"text/event-stream"):
             self.drop_upstream()
@@ -307,9 +287,8 @@ class Call:
         if self.relay is not None:
             self.relay.feed(data)
             return
-        assert self._error_chunks is not None
-        self._error_chunks.append(data)
-        if len(self._error_chunks) > 64 and sum(map(len, self._error_chunks)) > _ERROR_BODY_BYTES:
+        assert self.bad is not None
+        if not self.bad.add(data):
             self.drop_upstream()
             self.failed("the upstream's error answer is too large")
 
@@ -353,18 +332,11 @@ class Call:
     # -- after a failed attempt
 
     def _upstream_refused(self) -> None:
-        status, headers = self._error_status, dict(self._error_headers)
-        body = self._without_secret(b"".join(self._error_chunks or ()))
-        self._error_chunks = [body]
-        wait_s = passing.retry_after_s(headers, self.gateway.clock.now_ms())
-        error = parse_error(status, body, None if wait_s is None else str(wait_s))
+        bad = self.bad
+        assert bad is not None
+        error = bad.error(self.gateway.clock.now_ms())
         self.tries[-1].error = refusals.recorded_words(error)
-        failure = Failure(
-            status=status,
-            retry_after_s=error.retry_after_s,
-            final_here=error.code == "insufficient_quota" or headers.get(b"x-should-retry") == b"false",
-        )
-        self.give_up_on(failure, error)
+        self.give_up_on(bad.failure(error), error)
 
     def give_up_on(self, failure: Failure, error: CallError) -> None:
         """The current candidate failed: again, elsewhere, or tell the client."""
@@ -403,16 +375,12 @@ class Call:
 
     def _tell(self, error: CallError) -> None:
         """Every attempt failed: the upstream's own words where the dialect is the same, else ours."""
+        bad = self.bad
         same = self.prepared is not None and self.prepared.context is None
-        if not (same and error.source == "upstream" and self._error_chunks and self.signs_silent()):
+        if bad is not None and bad.passes and same and error.source == "upstream" and self.signs_silent():
+            pass_error_on(self, error, bad)
+        else:
             self.refuse(error)
-            return
-        headers = dict(self._error_headers)
-        if b"json" not in headers.get(b"content-type", b""):
-            self.refuse(error)
-            return
-        assert self._error_chunks is not None
-        self._answer_error(error, b"".join(self._error_chunks), passing.returned(self._error_headers))
 
     def refuse(self, error: CallError) -> bool:
         """Answer with an error in the caller's dialect. Always False, for the callers' brevity."""
@@ -422,53 +390,15 @@ class Call:
             assert self.signs is not None
             self.signs.fail(error)
             return False
-        body = error_body(error, self.dialect, self.id)
-        extra = [(b"content-type", replies.JSON_TYPE)]
-        if error.retry_after_s is not None:
-            extra.append((b"retry-after", b"%d" % max(1, round(error.retry_after_s))))
-        self._answer_error(error, body, extra)
+        answer_error(self, error)
         return False
-
-    def _answer_error(self, error: CallError, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-        status = refusals.status_for(self.dialect, error.status)
-        self.status = status
-        self.count_response(body)
-        settle(self, outcome_of(error, len(self.tries)), refusals.recorded_words(error))
-        keep = self.request.complete
-        lines = [
-            *headers,
-            (b"content-length", b"%d" % len(body)),
-            (b"x-freehold-receipt", self.id.encode()),
-            (b"x-freehold-source", error.source.encode()),
-            *self._place_lines(),
-            (b"request-id" if self.dialect == "messages" else b"x-request-id", self.id.encode()),
-        ]
-        names = {name for name, _ in headers}
-        if lines[-1][0] in names:
-            lines.pop()
-        if not (keep and self.request.keep_alive):
-            lines.append((b"connection", b"close"))
-        body = b"" if self.request.method == b"HEAD" else body
-        self.conn.write(replies.head(status, lines) + body)
-        self.conn.done(keep=keep)
-
-    def _place_lines(self) -> list[tuple[bytes, bytes]]:
-        """Where the last attempt was made, for an error that came after one."""
-        if not self.tries:
-            return []
-        route = passing.safe_value(self.route)
-        return [
-            (b"x-freehold-deployment", passing.safe_value(self.tries[-1].deployment)),
-            (b"x-freehold-route", route),
-        ]
 
     def upstream_request_id(self) -> str:
         """What the upstream calls this call, in its answer or in its refusal."""
         if self.relay is not None:
             found = self.relay.request_id
         else:
-            headers = dict(self._error_headers)
-            found = headers.get(b"x-request-id") or headers.get(b"request-id") or b""
+            found = self.bad.request_id if self.bad is not None else b""
         return found[:200].decode("latin-1")
 
     # -- connection.Handler
@@ -557,11 +487,6 @@ class Call:
         """The answer is out: let go of what refers back, so that nothing waits for the collector."""
         self.relay = None
         self.signs = None
-
-    def _without_secret(self, body: bytes) -> bytes:
-        """Some providers repeat the key that they refuse; it is not the client's to see."""
-        secret = self.target.secret if self.target is not None else b""
-        return body.replace(secret, b"***") if secret else body
 
 
 _TIMED_OUT = "timed out: no byte from the upstream within"

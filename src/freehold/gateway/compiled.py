@@ -13,9 +13,11 @@ from collections.abc import MutableSequence
 from pathlib import Path
 
 MODULES = (
+    "bad_answer",
     "call",
     "connection",
     "count",
+    "error_answer",
     "gateway",
     "headers",
     "ids",

@@ -11,7 +11,12 @@ from typing import cast
 
 import msgspec
 
+from freehold.core.errors import CallError
+from freehold.gateway import refusals
+from freehold.gateway.endpoints import Endpoint
 from freehold.gateway.shapes import Peek, StreamOptions
+
+NOTHING_SEEN = Peek()
 
 # Possessive: a plain repeat would keep a frame per character, some hundred bytes each.
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
@@ -36,6 +41,25 @@ def peek(body: bytes) -> Peek:
     """Raises msgspec.DecodeError when the body is not a JSON object, msgspec.ValidationError on a
     `model` that is no string."""
     return _decode_peek(body)
+
+
+def look_into(body: bytes, endpoint: Endpoint, *, has_default: bool) -> Peek | CallError:
+    """What a request's body says, or why it cannot be taken. What goes to a place that its path names, or to
+    the default provider (`has_default`), need not be JSON, or name a model."""
+    free = endpoint.carriage in ("relay", "stored")
+    if not body and free:
+        return NOTHING_SEEN
+    try:
+        seen = peek(body)
+    except msgspec.ValidationError as error:
+        return refusals.bad_body(f"the request body is not as expected: {error}")
+    except RecursionError:
+        return refusals.bad_body("the request body is nested too deeply")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return NOTHING_SEEN if free else refusals.bad_body(f"the request body is not valid JSON: {error}")
+    if not seen.model and not (endpoint.model_optional and has_default):
+        return refusals.bad_body('the request names no model: set "model"', param="model")
+    return seen
 
 
 def wants_usage(options: msgspec.Raw) -> bool:
