@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, field
 
+from freehold.core.config_routing import Route, RoutingConfig, TiersConfig
 from freehold.core.config_servers import Duration, EngineName, ServerConfig, Size
 
 __all__ = [
@@ -92,6 +93,13 @@ class AliasConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             examples=[["qwen", "openai/gpt-5-mini"]],
         ),
     ]
+    route: Annotated[
+        Route,
+        Meta(
+            description="What is tried first: in order; `auto`: the cheapest that is good enough; the "
+            "fastest; the cheapest; or the one with the least to do (`balance`)."
+        ),
+    ] = "order"
     max_wait_s: Annotated[
         Duration | None,
         Meta(
@@ -179,6 +187,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "or keys and values. A candidate is a server's name or `PROVIDER/model-id`."
         ),
     ] = {}
+    tiers: Annotated[TiersConfig, Meta(description="Who may answer `model: auto`.")] = TiersConfig()
+    routing: Annotated[RoutingConfig, Meta(description="How `model: auto` chooses.")] = RoutingConfig()
     receipts: Annotated[ReceiptsConfig, Meta(description="What is kept beside the receipts.")] = (
         ReceiptsConfig()
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from freehold.core.config import AuthConfig, Config, ProviderConfig, candidates_of
+from freehold.core.config_routing import Known, routing_problems
 from freehold.core.config_server_checks import Problem, server_problems
 from freehold.core.errors import ConfigError
 from freehold.core.keys import normal_hash
@@ -39,6 +40,13 @@ def problems_in(config: Config) -> Iterator[Problem]:
             yield Problem(("models", name), "a server has the same name; rename one of them")
         if not candidates_of(alias):
             yield Problem(("models", name), "needs at least one candidate: a server or PROVIDER/model-id")
+    known = Known(
+        servers=config.servers,
+        providers=config.providers,
+        aliases=config.models,
+        discover=config.discover,
+    )
+    yield from routing_problems(config.tiers, config.routing, known)
 
 
 def require_usable(config: Config) -> None:

@@ -98,6 +98,7 @@ def differences(old: Config, new: Config) -> tuple[Change, ...]:
         *_whole("engines", old, new, "restart Freehold"),
         *_whole("keep_servers", old, new, "restart Freehold"),
         *_named("models", old.models, new.models),
+        *_choosing(old, new),
         *_whole("receipts", old, new, "restart Freehold"),
         *_whole("discover", old, new, "restart Freehold"),
     )
@@ -127,6 +128,12 @@ def _access(old: Config, new: Config) -> Iterator[Change]:
 def _whole(key: str, old: Config, new: Config, effect: Effect) -> Iterator[Change]:
     if getattr(old, key) != getattr(new, key):
         yield Change(key=key, effect=effect, text="in force when Freehold is started again")
+
+
+def _choosing(old: Config, new: Config) -> Iterator[Change]:
+    for key in ("tiers", "routing"):
+        if getattr(old, key) != getattr(new, key):
+            yield Change(key=key, effect="names", text=_changed(getattr(old, key), getattr(new, key)).text)
 
 
 def _named(section: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
