@@ -7,6 +7,7 @@ compute; by then all sizes are said, so the child is made to wait there and is e
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -47,6 +48,8 @@ for line in sys.stdin:
         setattr(p, name, value)
     try:
         servers.append(x.Server(p))
+        status = open("/proc/self/status").read() if os.path.exists("/proc/self/status") else "RssAnon: 0"
+        print("anonymous memory", status.split("RssAnon:")[1].split()[0], "kB", flush=True)
     except Exception as error:
         print("failed:", error, flush=True)
     print("----- next", flush=True)
@@ -89,6 +92,22 @@ def load_all(asks: Iterable[Ask], timeout_s: float = 300.0) -> list[MemoryNeed |
         check=False,
     )
     return [parse_report(lines) for lines in _by_load(done.stdout.splitlines(), len(asks))]
+
+
+def load_one(ask: Ask, timeout_s: float = 600.0) -> tuple[MemoryNeed | None, int]:
+    """One load: what the engine said, and the anonymous memory that its process then held, in bytes."""
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD, "load"],
+        input=json.dumps(ask) + "\n",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=timeout_s,
+        check=False,
+    )
+    held = re.search(r"anonymous memory (\d+) kB", done.stdout)
+    return parse_report(done.stdout.splitlines()), int(held[1]) * 1024 if held else 0
 
 
 def _by_load(lines: Sequence[str], count: int) -> list[list[str]]:
