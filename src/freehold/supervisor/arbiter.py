@@ -101,7 +101,14 @@ class Arbiter:
         residency = self.residency(machine, ways)
         for step in next_steps(residency, self._rules):
             self._carry_out(step, known)
+        for server in self._servers.values():
+            server.says_it_waits(self._waits_for(server))
         self.somebody_waits = any(server.is_waiting for server in self._servers.values())
+
+    def _waits_for(self, server: ManagedServer) -> str:
+        needed = [self._servers[name] for name in server.spec.after if name in self._servers]
+        missing = [one.spec.name for one in needed if one.status.state is not S.READY]
+        return f"waits for '{missing[0]}'" if missing else "waits for memory that others hold"
 
     def _carry_out(self, step: Step, known: set[str]) -> None:
         if isinstance(step, Later):

@@ -11,23 +11,22 @@ import signal
 from collections.abc import Coroutine
 from typing import TypeVar
 
-from freehold.core.deaths import Cages, Certificate, ExitFacts, Subject
+from freehold.core.deaths import Certificate, ExitFacts
 from freehold.core.errors import FreeholdError
 from freehold.core.memory import Placement
-from freehold.core.servers import Engine, Launch, LeaseRefusal, ServerSpec
+from freehold.core.servers import Engine, LeaseRefusal, ServerSpec
 from freehold.core.servers import ServerState as S
 from freehold.supervisor import lifecycle
 from freehold.supervisor.inquest import Running, inquest
 from freehold.supervisor.leasing import Leasing
-from freehold.supervisor.leftover import take_up
 from freehold.supervisor.liveness import Health, Hung, Kind, Look
 from freehold.supervisor.orders import Order, Orders
 from freehold.supervisor.probe import error_words, post
 from freehold.supervisor.process import EngineProcess
 from freehold.supervisor.room import memory_back
+from freehold.supervisor.starting import begin, clear_cage
 from freehold.supervisor.status import Status
 from freehold.supervisor.ties import Ties
-from freehold.supervisor.watch import Watch
 
 _Found = TypeVar("_Found")
 
@@ -36,6 +35,10 @@ _SLOWEST_PROBE_S = 0.2
 _HUNG_STOP_S = 1.0
 """A server that does not answer seldom listens to a signal."""
 _FROM_OUTSIDE = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGKILL})
+
+
+class UnendableError(FreeholdError):
+    """Not even SIGKILL ends it."""
 
 
 class Life:
@@ -106,62 +109,17 @@ class Life:
         return await self._after(certificate, exit)
 
     async def _begin(self, placement: Placement | None) -> Running:
-        spec, settings, records = self._spec, self._settings, self._ties.records
-        process = await take_up(spec, self._engine, self._ties)
-        began_s = self._clock.monotonic_s()
-        if found := process is not None:
-            placement = records.of(spec).placement
-            launch = self._engine.launch(spec, process.port, placement)
-        else:
-            port = settings.pick_port()
-            launch = self._engine.launch(spec, port, placement)
-            process = await self._start(launch, port)
-            records.started(spec, placement)
-        process.keep_end()
-        base_url = f"http://127.0.0.1:{process.port}"
-        running = Running(
-            process=process,
-            launch=launch,
-            watch=Watch(spec, launch, base_url, settings, self._clock),
-            base_url=base_url,
-            placement=placement,
-            began_s=began_s,
-            found=found,
-        )
-        if settings.witness is not None:
-            running.observation = await asyncio.to_thread(settings.witness.watch, self._subject(process))
+        running = await begin(self._spec, self._engine, self._ties, placement)
         self._status.update(
-            pid=process.pid,
-            base_url=base_url,
-            detail=launch.program,
-            placement=placement,
+            pid=running.process.pid,
+            base_url=running.base_url,
+            detail=running.launch.program,
+            placement=running.placement,
             reported=None,
-            started_load_s=began_s,
-            eta_s=records.of(spec).load_s,
+            started_load_s=running.began_s,
+            eta_s=self._ties.records.of(self._spec).load_s,
         )
         return running
-
-    async def _start(self, launch: Launch, port: int) -> EngineProcess:
-        """In a cage where there may be one."""
-        spec, settings = self._spec, self._settings
-        cage: tuple[str, ...] = ()
-        if settings.cages is not None:
-            cage = await asyncio.to_thread(settings.cages.make, spec.name, spec.ram_limit_bytes)
-        folder = settings.folder(spec.name)
-        return await EngineProcess.start(
-            launch, folder, port=port, cage_files=cage, orphan_stop_s=settings.orphan_stop_s
-        )
-
-    def _subject(self, process: EngineProcess) -> Subject:
-        return Subject(
-            server=self._spec.name,
-            pid=process.pid,
-            port=process.port,
-            started_ms=process.started_ms,
-            model_path=self._spec.model or None,
-            log_folder=str(self._settings.logs),
-            cage=self._spec.name if self._settings.cages is not None else None,
-        )
 
     async def _live(self, running: Running) -> ExitFacts | None:
         """Until its end; None when it is left alive."""
@@ -183,6 +141,8 @@ class Life:
             if not exited.done():
                 await self._stop(running)
             return await exited
+        except UnendableError:
+            raise
         except BaseException:
             self._leasing.close()
             await asyncio.shield(self._stop(running))
@@ -334,14 +294,20 @@ class Life:
         wanted = S.STOPPING if order is not None or not running.hung else S.DRAINING
         if wanted in lifecycle.MOVES[self._status.state]:
             self._status.move(wanted, reason)
-        await running.process.stop(signal.Signals[spec.stop_signal], within_s, reason)
+        try:
+            await running.process.stop(signal.Signals[spec.stop_signal], within_s, reason)
+        except TimeoutError as error:
+            raise UnendableError(
+                f"process {running.process.pid} does not end, even when killed: it hangs in the kernel, "
+                "most likely in a driver or a disk. Look at `dmesg`; a restart of the machine helps."
+            ) from error
 
     async def _certify(self, running: Running, exit: ExitFacts) -> Certificate:
         """Look into the death, while the machine still shows it, and tell."""
         leases = self._leasing.forget()
         certificate = await inquest(self._spec, running, exit, leases, self._settings.evidence_s)
         if self._settings.cages is not None:
-            await asyncio.to_thread(_clear, self._settings.cages, self._spec.name)
+            await asyncio.to_thread(clear_cage, self._settings.cages, self._spec.name)
         self._ties.on_death(certificate)
         if isinstance(running.process, EngineProcess):
             running.process.told()
@@ -387,9 +353,3 @@ class Life:
         self._leasing.refuse(
             LeaseRefusal(code="failed", message=f"model server '{name}' has failed: {reason}")
         )
-
-
-def _clear(cages: Cages, server: str) -> None:
-    """Nothing of it is left."""
-    cages.kill(server)
-    cages.remove(server)

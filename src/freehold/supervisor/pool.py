@@ -40,6 +40,7 @@ OnDeath = Callable[[Certificate], None]
 
 _CERTIFICATES = 20
 """Kept for each server; the ledger has them all."""
+_PROVEN = 90
 _NO_CALLS_FAULT = frozenset(
     {"asked-by-us", "host-reboot", "parent-died", "hangup", "port-taken", "missing-library", "disk-full"}
 )
@@ -297,7 +298,12 @@ class ServerPool:
     def _died(self, certificate: Certificate) -> None:
         name = certificate.server
         self._certificates.setdefault(name, deque(maxlen=_CERTIFICATES)).appendleft(certificate)
-        if not certificate.ordered and certificate.cause not in _NO_CALLS_FAULT:
+        if not certificate.ordered and not _is_no_calls_fault(certificate):
             self._quarantine = quarantine.after_death(self._quarantine, certificate.in_flight, name)
             self._blocked = self._quarantine.blocked
         self.on_death(certificate)
+
+
+def _is_no_calls_fault(certificate: Certificate) -> bool:
+    killed = certificate.cause == "killed-by" and certificate.confidence >= _PROVEN
+    return killed or certificate.cause in _NO_CALLS_FAULT

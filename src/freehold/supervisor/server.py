@@ -59,6 +59,9 @@ class ManagedServer:
 
     def begin(self, *, ordered: bool = True, due: bool = False) -> None:
         """Ask for it to run, if it does not and has not failed. `due`: only where there is room."""
+        if isinstance(self.life, AdoptedLife) and self._task is not None:
+            self.life.orders.ring()  # it cannot be started; look now whether it is there
+            return
         self._ordered |= ordered and not due
         self._due |= due
         self._held_down = False
@@ -66,8 +69,6 @@ class ManagedServer:
             self.status.move(S.STARTING, _WAITS)
             if isinstance(self.life, AdoptedLife):
                 self.admit(None)
-        elif isinstance(self.life, AdoptedLife):
-            self.life.orders.ring()
 
     def begin_again(self) -> None:
         """Also after a failure, with a clean record."""
@@ -126,6 +127,11 @@ class ManagedServer:
             if self.leasing.base_url is None:
                 self.life.orders.ring()
 
+    def says_it_waits(self, words: str) -> None:
+        """Why it is not admitted yet."""
+        if self.is_waiting and self.status.view.detail != words:
+            self.status.update(detail=words)
+
     def drop_if_unwanted(self) -> None:
         """It waits for its turn, and nobody for it any more."""
         if self.is_waiting and not (self._ordered or self._due or self.leasing.slots.busy):
@@ -167,6 +173,7 @@ class ManagedServer:
     def evict(self, order: Order) -> None:
         """Drain and stop, unless somebody has ordered an end already."""
         if self._task is not None and self.life.orders.now is None:
+            self.leasing.close()  # at once: a call that comes now waits for the next process
             self.life.orders.give(order)
 
     def take_over(self, engine: Engine) -> None:
@@ -242,6 +249,13 @@ class ManagedServer:
 
     # -- as the arbiter sees it
 
+    def _state_for_arbiter(self) -> S:
+        """Not admitted is not started, and ordered to end is going."""
+        if self.is_waiting:
+            return S.STOPPED
+        going = self.status.state is S.READY and self.life.orders.now is not None
+        return S.DRAINING if going else self.status.state
+
     def resident(self, now_s: float, ways: tuple[MemoryNeed, ...]) -> Resident:
         spec, view, slots = self.spec, self.status.view, self.leasing.slots
         load, record = slots.load(now_s), self._ties.records.of(self.spec)
@@ -250,7 +264,7 @@ class ManagedServer:
         used_s = load.last_used_s
         return Resident(
             name=spec.name,
-            state=S.STOPPED if self.is_waiting else view.state,
+            state=self._state_for_arbiter(),
             ours=view.ours,
             pin=spec.pin,
             priority=spec.priority,
