@@ -6,9 +6,9 @@ A test compares the pages with what this module makes, so they cannot lie.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import typer
 
@@ -100,7 +100,7 @@ def _sections(sections: dict[str, Any], outer: str, above: str = "") -> Iterator
     """Keys of the file that hold a section, and the section's name in the schema; inner ones after theirs."""
     for name, part in sections[outer]["properties"].items():
         inner: dict[str, Any] = part.get("additionalProperties") or {}
-        for suffix, holder in (("", part), (".NAME", inner)):
+        for suffix, holder in (("", part), (".NAME", inner), ("[]", part.get("items") or {})):
             arms = [holder, *holder.get("anyOf", [])]
             for section in (_named(arm) for arm in arms if "$ref" in arm):
                 yield f"{above}{name}{suffix}", section
@@ -140,8 +140,10 @@ def _value(part: dict[str, Any]) -> str:
 
 def _default(part: dict[str, Any]) -> str:
     usual = part["default"]
-    if usual is None or isinstance(usual, list | tuple | dict):
+    if usual is None or usual in ([], ()) or isinstance(usual, dict):
         return "none"
+    if isinstance(usual, list | tuple):
+        return f"`[{', '.join(map(str, cast(Iterable[object], usual)))}]`"
     if any(arm.get("title") == "bytes" for arm in part.get("anyOf", ())):
         return f"`{bytes_words(usual).replace('.0', '').replace(' ', '')}`"
     if isinstance(usual, bool):

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, field
 
+from freehold.core.config_budgets import BudgetConfig
 from freehold.core.config_routing import Route, RoutingConfig, TiersConfig
 from freehold.core.config_servers import Duration, EngineName, ServerConfig, Size
 
@@ -19,6 +20,7 @@ __all__ = [
     "Alias",
     "AliasConfig",
     "AuthConfig",
+    "BudgetConfig",
     "Config",
     "MemoryConfig",
     "ProviderConfig",
@@ -189,6 +191,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = {}
     tiers: Annotated[TiersConfig, Meta(description="Who may answer `model: auto`.")] = TiersConfig()
     routing: Annotated[RoutingConfig, Meta(description="How `model: auto` chooses.")] = RoutingConfig()
+    budgets: Annotated[
+        tuple[BudgetConfig, ...],
+        Meta(
+            description="How much may be spent, by whom, in what time. Models of our own cost nothing here."
+        ),
+    ] = ()
     receipts: Annotated[ReceiptsConfig, Meta(description="What is kept beside the receipts.")] = (
         ReceiptsConfig()
     )

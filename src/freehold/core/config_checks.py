@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from freehold.core.config import AuthConfig, Config, ProviderConfig, candidates_of
+from freehold.core.config_budgets import budget_problems
 from freehold.core.config_routing import Known, routing_problems
 from freehold.core.config_server_checks import Problem, server_problems
 from freehold.core.errors import ConfigError
@@ -47,6 +48,7 @@ def problems_in(config: Config) -> Iterator[Problem]:
         discover=config.discover,
     )
     yield from routing_problems(config.tiers, config.routing, known)
+    yield from budget_problems(config.budgets)
 
 
 def require_usable(config: Config) -> None:

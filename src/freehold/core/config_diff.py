@@ -99,6 +99,7 @@ def differences(old: Config, new: Config) -> tuple[Change, ...]:
         *_whole("keep_servers", old, new, "restart Freehold"),
         *_named("models", old.models, new.models),
         *_choosing(old, new),
+        *_whole("budgets", old, new, "restart Freehold"),
         *_whole("receipts", old, new, "restart Freehold"),
         *_whole("discover", old, new, "restart Freehold"),
     )
