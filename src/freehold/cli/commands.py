@@ -20,6 +20,7 @@ COMMANDS = {
     "receipts": "freehold.cli.receipts",
     "costs": "freehold.cli.costs",
     "doctor": "freehold.cli.doctor",
+    "import": "freehold.cli.import_",
     "config": "freehold.cli.config",
     "service": "freehold.cli.service",
     "key": "freehold.cli.key",
