@@ -185,9 +185,11 @@ class HouseControl:
 
         def make() -> PlanView:
             seen = machine.gauge.machine()
-            return house_plan(machine.appraiser, specs, seen, machine.settings.reserve, views)
+            return house_plan(machine.appraiser, specs, seen, machine.settings.reserve, views, uses)
 
         views = self._servers.views()
+        held = {view.name: self._servers.memory_use(view.name) for view in views}
+        uses = {name: use for name, use in held.items() if use is not None}
         return await asyncio.to_thread(make)
 
     # -- from files, in worker threads
