@@ -358,7 +358,8 @@ class Call:
         if step.action == "elsewhere":
             self._elsewhere("failed")
             return
-        self._timer = self.gateway.loop.call_later(step.wait_s, self.attempt)
+        delay_s = step.wait_s + _TICK_S if step.wait_s else 0.0
+        self._timer = self.gateway.loop.call_later(delay_s, self.attempt)
 
     def pass_over(self, error: CallError, how: str = "failed") -> None:
         """The current candidate cannot even be tried: at once the next one, or tell the client."""
@@ -489,4 +490,6 @@ class Call:
         self.signs = None
 
 
+_TICK_S = 0.002
+"""The loop's clock counts whole milliseconds: a pause that the place asked for must be over by then."""
 _TIMED_OUT = "timed out: no byte from the upstream within"

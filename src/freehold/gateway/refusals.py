@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from freehold.core.catalog import Dialect
 from freehold.core.errors import CallError
 from freehold.core.quantities import duration_words
@@ -33,30 +35,29 @@ LEASE_WORDS = {
     "gone": "is gone",
 }
 """What a route says of a server that gave no slot."""
-_LEASE_CODES = {"failed": "server_failed", "stopped": "server_stopped", "gone": "model_not_found"}
 _USUAL_RETRY_S = 10.0
 """Where nothing was measured yet."""
+_LEASE_ERRORS = {
+    "failed": CallError(kind="overloaded", status=503, code="server_failed", message=""),
+    "stopped": CallError(kind="overloaded", status=503, code="server_stopped", message=""),
+    "does_not_fit": CallError(kind="overloaded", status=503, code="does_not_fit", message=""),
+    "queue_full": CallError(
+        kind="overloaded", status=503, code="queue_full", message="", retry_after_s=_USUAL_RETRY_S
+    ),
+    "waited_too_long": CallError(
+        kind="overloaded", status=503, code="waited_too_long", message="", retry_after_s=_USUAL_RETRY_S
+    ),
+    "quarantined": CallError(kind="invalid_request", status=422, code="request_quarantined", message=""),
+    "gone": CallError(kind="not_found", status=404, code="model_not_found", message=""),
+}
+"""What will be better soon says when; a server that has failed, or does not fit, waits for a person."""
 
 
 def no_lease(refusal: LeaseRefusal) -> CallError:
-    """A slot was refused. What will be better soon says when; a server that has failed, and one that does not
-    fit, wait for a person."""
-    if refusal.code == "quarantined":
-        return CallError(
-            kind="invalid_request", status=422, code="request_quarantined", message=refusal.message
-        )
-    if refusal.code == "gone":
-        return CallError(kind="not_found", status=404, code="model_not_found", message=refusal.message)
-    retry_s = refusal.retry_after_s
-    if retry_s is None and refusal.code in ("queue_full", "waited_too_long"):
-        retry_s = _USUAL_RETRY_S
-    return CallError(
-        kind="overloaded",
-        status=503,
-        code=_LEASE_CODES.get(refusal.code, refusal.code),
-        message=refusal.message,
-        retry_after_s=retry_s,
-    )
+    """A server gave no slot."""
+    error = _LEASE_ERRORS[refusal.code]
+    retry_s = error.retry_after_s if refusal.retry_after_s is None else refusal.retry_after_s
+    return msgspec.structs.replace(error, message=refusal.message, retry_after_s=retry_s)
 
 
 def too_late(server: str, expected_s: float | None, allowed_s: float) -> CallError:
