@@ -94,6 +94,7 @@ class House:
             *specs,
             gauge=self.gauge,
             appraiser=self.appraiser,
+            advise=lambda asked, best: f"{asked.name} would fit into {best.gpus[0].free_bytes // GIB} GiB",
             reserve=Reserve(vram_bytes=0, ram_bytes=0),
             swap=IMPATIENT,
             sample_every_s=0.02,
@@ -175,6 +176,7 @@ async def test_a_pinned_server_is_never_evicted_and_who_cannot_fit_is_told_the_n
         assert isinstance(refusal, LeaseRefusal)
         assert refusal.code == "does_not_fit"
         assert "6.0 GiB" in refusal.message
+        assert refusal.message.endswith("; b would fit into 4 GiB")
         assert servers.view("b").state is ServerState.STOPPED
         assert servers.view("a").state is ServerState.READY
 

@@ -13,9 +13,21 @@ from freehold.core.clock import Clock
 from freehold.core.errors import FreeholdError
 from freehold.core.memory import MachineMemory, MemoryNeed
 from freehold.core.quantities import duration_words
+from freehold.core.servers import ServerSpec
 from freehold.core.servers import ServerState as S
 from freehold.supervisor.orders import Order
-from freehold.supervisor.residency import Evict, Later, Residency, Start, Step, StopIdle, SwapRules
+from freehold.supervisor.placement import free_after
+from freehold.supervisor.residency import (
+    Evict,
+    Later,
+    Refuse,
+    Residency,
+    Start,
+    Step,
+    StopIdle,
+    SwapRules,
+    held,
+)
 from freehold.supervisor.server import ManagedServer
 from freehold.supervisor.settings import PoolSettings
 from freehold.supervisor.swap import next_steps
@@ -37,6 +49,8 @@ class Arbiter:
         self._clock = clock
         self._bell = asyncio.Event()
         self._again_s: float | None = None
+        self._advice: dict[str, tuple[tuple[ServerSpec, str], str]] = {}
+        """By server: for which specification and shortage, and what would fit."""
 
     def nudge(self) -> None:
         """Something has changed."""
@@ -99,8 +113,12 @@ class Arbiter:
         self._keep_if_unneeded()
         self._again_s = None
         residency = self.residency(machine, ways)
-        for step in next_steps(residency, self._rules):
+        steps = next_steps(residency, self._rules)
+        for step in steps:
             self._carry_out(step, known)
+        for step in steps:
+            if isinstance(step, Refuse) and step.name in known:
+                await self._refuse(step, residency)
         for server in self._servers.values():
             server.says_it_waits(self._waits_for(server))
         self.somebody_waits = any(server.is_waiting for server in self._servers.values())
@@ -127,8 +145,20 @@ class Arbiter:
         elif isinstance(step, StopIdle):
             idle = duration_words(server.spec.idle_stop_s or 0)
             server.evict(Order(reason=f"not used for {idle}", drain_s=None))
-        elif step.name in known:
+
+    async def _refuse(self, step: Refuse, residency: Residency) -> None:
+        """With the nearest thing that would fit, looked for once."""
+        server, advise = self._servers[step.name], self._settings.advise
+        if advise is None or residency.machine is None:
             server.refuse(step.message)
+            return
+        asked = (server.spec, step.message)
+        if self._advice.get(step.name, (None, ""))[0] != asked:
+            at_best = emptied(residency)
+            assert at_best is not None
+            self._advice[step.name] = asked, await asyncio.to_thread(advise, server.spec, at_best)
+        words = self._advice[step.name][1]
+        server.refuse(f"{step.message}; {words}" if words else step.message)
 
     def _keep_if_unneeded(self) -> None:
         """Who drains for a server that nobody waits for any more goes on."""
@@ -138,3 +168,11 @@ class Arbiter:
                 wanted = self._servers.get(order.for_name)
                 if wanted is None or not wanted.is_waiting:
                     server.keep()
+
+
+def emptied(residency: Residency) -> MachineMemory | None:
+    """The machine as it could be at best for one that is wanted: without those that may go for it."""
+    if residency.machine is None:
+        return None
+    going = [one for one in residency.residents if one.ours and not one.pin and one.placement is not None]
+    return free_after(residency.machine, [place for one in going if (place := held(one)) is not None])

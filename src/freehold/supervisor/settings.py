@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 from freehold.core.deaths import Cages, Witness
-from freehold.core.memory import Appraiser, MemoryGauge, Reserve
+from freehold.core.memory import Appraiser, MachineMemory, MemoryGauge, Reserve
+from freehold.core.servers import ServerSpec
 from freehold.supervisor.liveness import LiveRules
 from freehold.supervisor.process import file_name, free_port
 from freehold.supervisor.residency import SwapRules
@@ -43,6 +44,8 @@ class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
     pick_port: Callable[[], int] = free_port
     gauge: MemoryGauge | None = None
     appraiser: Appraiser | None = None
+    advise: Callable[[ServerSpec, MachineMemory], str] | None = None
+    """The nearest thing that would fit, in words; empty when there is none. Blocking, a second or two."""
     witness: Witness | None = None
     cages: Cages | None = None
 
