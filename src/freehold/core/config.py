@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, field
 
 from freehold.core.config_budgets import BudgetConfig
+from freehold.core.config_cache import CacheConfig
 from freehold.core.config_routing import Route, RoutingConfig, TiersConfig
 from freehold.core.config_servers import Duration, EngineName, ServerConfig, Size
 
@@ -197,6 +198,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="How much may be spent, by whom, in what time. Models of our own cost nothing here."
         ),
     ] = ()
+    cache: Annotated[CacheConfig, Meta(description="Answers that need no model.")] = CacheConfig()
     receipts: Annotated[ReceiptsConfig, Meta(description="What is kept beside the receipts.")] = (
         ReceiptsConfig()
     )

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from freehold.core.config import AuthConfig, Config, ProviderConfig, candidates_of
 from freehold.core.config_budgets import budget_problems
+from freehold.core.config_cache import cache_problems
 from freehold.core.config_routing import Known, routing_problems
 from freehold.core.config_server_checks import Problem, server_problems
 from freehold.core.errors import ConfigError
@@ -49,6 +50,7 @@ def problems_in(config: Config) -> Iterator[Problem]:
     )
     yield from routing_problems(config.tiers, config.routing, known)
     yield from budget_problems(config.budgets)
+    yield from cache_problems(config.cache)
 
 
 def require_usable(config: Config) -> None:
