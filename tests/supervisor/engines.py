@@ -46,6 +46,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers["content-length"]))
         if mode[0] == "mute": time.sleep(600)
+        if how == "lazy-broken":
+            self.send_response(404); self.end_headers(); self.wfile.write(b'{"error": "no such model"}')
+            return
         print("one token", flush=True)
         self.answer(200)
     def log_message(self, *_): pass
@@ -56,7 +59,8 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 class StandinEngine:
     """`spec.model` names the behaviour: ready, slow, refuses, second-time-lucky, stubborn, parent,
-    never-ready, missing. `spec.args` change nothing but what is launched."""
+    never-ready, missing, lazy (loads with the first call), lazy-broken. `spec.args` change nothing but what
+    is launched."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -75,6 +79,7 @@ class StandinEngine:
             program="stand-in",
             probe_path="/one",
             probe_body=b"{}",
+            load_path="/one" if spec.model.startswith("lazy") else "",
         )
 
     def report(self, spec: ServerSpec, output: Sequence[str]) -> MemoryNeed | None:

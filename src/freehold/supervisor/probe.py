@@ -53,7 +53,7 @@ async def _ask(base_url: str, line: str, body: bytes, *, whole: bool = False) ->
     reader, writer = await asyncio.open_connection(where.hostname, where.port or 80)
     try:
         head = f"{line}\r\nHost: {where.netloc}\r\nConnection: close\r\n"
-        if body:
+        if whole:
             head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         writer.write(head.encode() + b"\r\n" + body)
         status = _status(await reader.readline())  # HTTP/1.1 200 OK
