@@ -124,7 +124,7 @@ async def test_a_start_that_is_given_up_leaves_nothing(folder: Path) -> None:
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting
-    await until(lambda: not any(str(folder) in " ".join(p.cmdline()) for p in psutil.Process().children()))
+    await until(lambda: not any(str(folder) in words(p) for p in psutil.Process().children()))
 
 
 # Stopped
