@@ -237,3 +237,19 @@ async def test_memory_is_sampled_for_the_certificate(tmp_path: Path, seen: Seen)
         use = servers.memory_use("a")
         assert use is not None
         assert use.gpu_bytes == {0: 4 * GIB}
+
+
+async def test_one_that_shall_always_run_waits_for_room_without_a_sound_and_comes_when_there_is(
+    tmp_path: Path, seen: Seen
+) -> None:
+    house = House(tmp_path, seen, sized("a", 6), sized("b", 6, start="always"))
+    async with house.pool as servers:
+        servers.release(await leased(servers, "a"))
+        servers.start_all()
+        put_off = await ready(servers, "b")
+        assert put_off.state is ServerState.STOPPED
+        assert put_off.detail == "waits for memory that others hold; it starts when it can"
+        assert servers.view("a").state is ServerState.READY
+        await servers.stop("a")
+        await seen.until("b", ServerState.READY)
+    assert seen.states("b").count(ServerState.STARTING) == 2

@@ -15,6 +15,7 @@ from freehold.core.memory import MachineMemory, MemoryNeed
 from freehold.core.quantities import duration_words
 from freehold.core.servers import ServerSpec
 from freehold.core.servers import ServerState as S
+from freehold.supervisor.lifecycle import WAITED_FOR
 from freehold.supervisor.orders import Order
 from freehold.supervisor.placement import free_after
 from freehold.supervisor.residency import (
@@ -83,7 +84,7 @@ class Arbiter:
         gauge, appraiser = self._settings.gauge, self._settings.appraiser
         if gauge is None:
             return None, {}
-        specs = [s.spec for s in self._servers.values() if s.is_waiting or s.spec.keep_warm]
+        specs = [server.spec for server in self._servers.values() if server.is_waiting or server.may_come]
 
         def look() -> tuple[MachineMemory, _Ways]:
             machine = gauge.machine()
@@ -119,14 +120,22 @@ class Arbiter:
         for step in steps:
             if isinstance(step, Refuse) and step.name in known:
                 await self._refuse(step, residency)
-        for server in self._servers.values():
-            server.says_it_waits(self._waits_for(server))
+        for name, server in self._servers.items():
+            if name in known:
+                self._tell_what_it_waits_for(server)
         self.somebody_waits = any(server.is_waiting for server in self._servers.values())
 
-    def _waits_for(self, server: ManagedServer) -> str:
+    def _tell_what_it_waits_for(self, server: ManagedServer) -> None:
+        """It was not admitted in this turn. One that nobody waits for does not stand in the way of those who
+        wait until all has started."""
         needed = [self._servers[name] for name in server.spec.after if name in self._servers]
-        missing = [one.spec.name for one in needed if one.status.state is not S.READY]
-        return f"waits for '{missing[0]}'" if missing else "waits for memory that others hold"
+        missing = [one for one in needed if one.status.state is not S.READY]
+        words = f"waits for '{missing[0].spec.name}'" if missing else "waits for memory that others hold"
+        if any(one.status.state in WAITED_FOR for one in missing):
+            server.says_it_waits(words)
+        else:
+            server.put_off(f"{words}; it starts when it can")
+            server.says_it_waits(words)
 
     def _carry_out(self, step: Step, known: set[str]) -> None:
         if isinstance(step, Later):

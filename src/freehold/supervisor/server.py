@@ -127,6 +127,16 @@ class ManagedServer:
             if self.leasing.base_url is None:
                 self.life.orders.ring()
 
+    @property
+    def may_come(self) -> bool:
+        """Nobody waits for it; it starts where there is room."""
+        return self._due or (self.spec.keep_warm and not self._held_down)
+
+    def put_off(self, words: str) -> None:
+        """There is no room now, and nobody waits: it starts when there is."""
+        if self.is_waiting and not (self._ordered or self.leasing.slots.busy):
+            self.status.move(S.STOPPED, words)
+
     def says_it_waits(self, words: str) -> None:
         """Why it is not admitted yet."""
         if self.is_waiting and self.status.view.detail != words:
