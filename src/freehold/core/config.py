@@ -14,6 +14,7 @@ from msgspec import Meta, field
 
 from freehold.core.config_budgets import BudgetConfig
 from freehold.core.config_cache import CacheConfig
+from freehold.core.config_prices import EnergyConfig, LimitsConfig, PriceConfig, SubscriptionConfig
 from freehold.core.config_routing import Route, RoutingConfig, TiersConfig
 from freehold.core.config_servers import Duration, EngineName, ServerConfig, Size
 
@@ -198,6 +199,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="How much may be spent, by whom, in what time. Models of our own cost nothing here."
         ),
     ] = ()
+    prices: Annotated[
+        dict[str, PriceConfig],
+        Meta(description="What you pay, by `PROVIDER/model-id`, where it is not the list price."),
+    ] = {}
+    energy: Annotated[
+        EnergyConfig, Meta(description="What tokens of model servers cost: electricity and wear.")
+    ] = EnergyConfig()
+    subscriptions: Annotated[
+        tuple[SubscriptionConfig, ...],
+        Meta(description="What is paid by the month: accounts at providers, rented machines."),
+    ] = ()
+    limits: Annotated[
+        LimitsConfig, Meta(description="How much of what providers allow is left to people.")
+    ] = LimitsConfig()
     cache: Annotated[CacheConfig, Meta(description="Answers that need no model.")] = CacheConfig()
     receipts: Annotated[ReceiptsConfig, Meta(description="What is kept beside the receipts.")] = (
         ReceiptsConfig()

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from freehold.core.config import AuthConfig, Config, ProviderConfig, candidates_of
 from freehold.core.config_budgets import budget_problems
 from freehold.core.config_cache import cache_problems
+from freehold.core.config_prices import Priced, price_problems
 from freehold.core.config_routing import Known, routing_problems
 from freehold.core.config_server_checks import Problem, server_problems
 from freehold.core.errors import ConfigError
@@ -50,6 +51,15 @@ def problems_in(config: Config) -> Iterator[Problem]:
     )
     yield from routing_problems(config.tiers, config.routing, known)
     yield from budget_problems(config.budgets)
+    priced = Priced(
+        prices=config.prices,
+        energy=config.energy,
+        subscriptions=config.subscriptions,
+        providers=config.providers,
+        servers=config.servers,
+        discover=config.discover,
+    )
+    yield from price_problems(priced)
     yield from cache_problems(config.cache)
 
 

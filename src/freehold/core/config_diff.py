@@ -100,6 +100,10 @@ def differences(old: Config, new: Config) -> tuple[Change, ...]:
         *_named("models", old.models, new.models),
         *_choosing(old, new),
         *_whole("budgets", old, new, "restart Freehold"),
+        *_whole("prices", old, new, "restart Freehold"),
+        *_whole("energy", old, new, "restart Freehold"),
+        *_whole("subscriptions", old, new, "restart Freehold"),
+        *_whole("limits", old, new, "restart Freehold"),
         *_whole("receipts", old, new, "restart Freehold"),
         *_whole("discover", old, new, "restart Freehold"),
     )

@@ -14,7 +14,7 @@ from freehold.core.config import Config
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TEXTS = {
-    "duration": ("seconds", "text like `15m`", r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)?\s*$"),
+    "duration": ("seconds", "text like `15m`", r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d|y)?\s*$"),
     "size": ("bytes", "text like `4GiB`", r"^\s*\d+(\.\d+)?\s*([KMGTkmgt][Ii]?[Bb]?|[Bb])?\s*$"),
 }
 """How numbers with a unit are called, and their grammar: that of `core.quantities`."""

@@ -7,9 +7,9 @@ import re
 from freehold.core.errors import ConfigError
 
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGT]i?B?|B)?", re.IGNORECASE)
-_TIME = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d)?")
+_TIME = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d|y)?")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "y": 31_536_000.0}
 
 
 def parse_bytes(text: str) -> int:
@@ -24,7 +24,7 @@ def parse_bytes(text: str) -> int:
 
 
 def parse_duration_s(text: str) -> float:
-    """`15m`, `30s`, `2h`, `1d`, `250ms`, `90` (seconds). Raises ConfigError."""
+    """`15m`, `30s`, `2h`, `1d`, `4y` (of 365 days), `250ms`, `90` (seconds). Raises ConfigError."""
     found = _TIME.fullmatch(text.strip())
     if found is None:
         raise ConfigError(f"'{text}' is no duration; write it like 30s, 15m or 2h")
