@@ -31,6 +31,7 @@ async def take_up(spec: ServerSpec, engine: Engine, ties: Ties) -> EngineProcess
 async def end(spec: ServerSpec, found: EngineProcess, ties: Ties, reason: str) -> None:
     """Stop a process that nobody wants any more, and tell."""
     exit = await found.stop(signal.Signals[spec.stop_signal], spec.stop_timeout_s, reason)
+    await clear_cage(spec, ties)
     ties.on_death(certify(_facts(spec, found, exit, ties)))
     found.told()
 
@@ -43,6 +44,7 @@ async def tell_left_exit(spec: ServerSpec, ties: Ties) -> None:
     host = HostEvidence(rebooted=left.rebooted)
     if ties.settings.witness is not None:
         host = await asyncio.to_thread(_late_evidence, spec, left, ties)
+    await clear_cage(spec, ties)
     ties.on_death(certify(replace(_facts(spec, left, left.exit, ties), host=host)))
 
 
@@ -78,3 +80,10 @@ def _late_evidence(spec: ServerSpec, left: LeftExit, ties: Ties) -> HostEvidence
     finally:
         observation.close()
     return replace(seen, rebooted=seen.rebooted or left.rebooted)
+
+
+async def clear_cage(spec: ServerSpec, ties: Ties) -> None:
+    """Nothing of the server is left. Takes as long as the last of it dies."""
+    cages = ties.settings.cages
+    if cages is not None:
+        await asyncio.to_thread(lambda: (cages.kill(spec.name), cages.remove(spec.name)))

@@ -19,12 +19,13 @@ from freehold.core.servers import ServerState as S
 from freehold.supervisor import lifecycle
 from freehold.supervisor.inquest import Running, inquest
 from freehold.supervisor.leasing import Leasing
+from freehold.supervisor.leftover import clear_cage
 from freehold.supervisor.liveness import Health, Hung, Kind, Look
 from freehold.supervisor.orders import Order, Orders
 from freehold.supervisor.probe import error_words, post
 from freehold.supervisor.process import EngineProcess
 from freehold.supervisor.room import memory_back
-from freehold.supervisor.starting import begin, clear_cage
+from freehold.supervisor.starting import begin
 from freehold.supervisor.status import Status
 from freehold.supervisor.ties import Ties
 
@@ -306,8 +307,7 @@ class Life:
         """Look into the death, while the machine still shows it, and tell."""
         leases = self._leasing.forget()
         certificate = await inquest(self._spec, running, exit, leases, self._settings.evidence_s)
-        if self._settings.cages is not None:
-            await asyncio.to_thread(clear_cage, self._settings.cages, self._spec.name)
+        await clear_cage(self._spec, self._ties)
         self._ties.on_death(certificate)
         if isinstance(running.process, EngineProcess):
             running.process.told()

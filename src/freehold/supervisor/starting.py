@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from freehold.core.deaths import Cages, Subject
+from freehold.core.deaths import Subject
 from freehold.core.memory import Placement
 from freehold.core.servers import Engine, Launch, ServerSpec
 from freehold.supervisor.inquest import Running
@@ -66,9 +66,3 @@ def _subject(spec: ServerSpec, process: EngineProcess, ties: Ties) -> Subject:
         log_folder=str(ties.settings.logs),
         cage=spec.name if ties.settings.cages is not None else None,
     )
-
-
-def clear_cage(cages: Cages, server: str) -> None:
-    """Nothing of the server is left. Blocking while the last of it dies."""
-    cages.kill(server)
-    cages.remove(server)
