@@ -45,6 +45,7 @@ class Machine:
             reserve=self._reserve,
             gauge=self.gauge,
             appraiser=_LateAppraiser(self),
+            advise=lambda spec, machine: self.appraiser.advise(spec, machine),
             witness=_LateWitness(self),
             cages=self._cages,
         )

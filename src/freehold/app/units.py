@@ -57,6 +57,9 @@ def unit_of_freehold(service: Service) -> str:
                 ("KillMode", "process"),
                 ("OOMPolicy", "continue"),
                 ("Delegate", "yes"),
+                # From systemd 254 on Freehold itself is put below, so that the groups of its servers, which
+                # live on, do not keep it from being started again in the one above.
+                ("DelegateSubgroup", "control"),
                 *_memory(service.memory_high_bytes, service.memory_max_bytes),
                 ("LimitNOFILE", "65536"),
                 *_SAFE,
