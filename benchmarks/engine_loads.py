@@ -21,6 +21,7 @@ from freehold.supervisor.memory import Run
 _SAID = "graph: nodes"
 """The last line about memory."""
 _NEXT = "----- next"
+_CACHE = "llama_kv_cache: size ="
 
 _CHILD = """
 import ctypes, json, os, sys, time
@@ -152,12 +153,11 @@ def dry_run(ask: Ask, timeout_s: float = 60.0) -> MemoryNeed | None:
 
 
 def _with_caches(lines: Iterable[str]) -> list[str]:
-    """In a dry run caches have buffers of no size, but tell what they would be: said again as buffers."""
+    """In a dry run the cache has buffers of no size, but tells what they would be: said again as a buffer."""
     said: list[str] = []
     for line in lines:
         said.append(line)
-        for name, kind in (("llama_kv_cache: size =", "KV"), ("llama_memory_recurrent: size =", "RS")):
-            if name in line:
-                mib = line.split(name)[1].split("MiB")[0].strip()
-                said.append(f"CPU {kind} buffer size = {mib} MiB")
+        if _CACHE in line:
+            mib = line.split(_CACHE)[1].split("MiB")[0].strip()
+            said.append(f"CPU KV buffer size = {mib} MiB")
     return said

@@ -162,7 +162,7 @@ def _debian(
     tools: DebianTools, files: dict[str, Path], models: dict[str, ModelFile], found: Findings
 ) -> None:
     for name, path in files.items():
-        run = Run(context_total=32768, slots=1, repack=False, outputs=512)
+        run = Run(context_total=32768, slots=1, mapped=False, repack=False, outputs=512)
         said = tools.dry_run(path, "-c", "32768", "-np", "1")
         if "Host" not in said:
             found.missing.append(f"{name}: refused by Debian's dry run")
@@ -193,6 +193,7 @@ def _split(
         devices=2,
         split=split,
         cpu_moe=experts,
+        mapped=False,
         repack=False,
         op_offload=False,
         outputs=512,

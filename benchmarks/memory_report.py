@@ -39,9 +39,9 @@ def _parts(found: Findings) -> Iterable[str]:
     dry, ours = median(found.dry_s or [0]), median(found.estimate_s or [0])
     yield (
         f"{models} models as hollow files (true sizes, no weights); {len(found.totals)} dry runs of the "
-        f"embedded engine (contexts x slots x types of cache x micro-batches, {dry:.2f} s each; an estimate takes "
-        f"{ours * 1e3:.1f} ms), {len(found.splits) // 6} splits over two devices that the CPU stands in for, "
-        f"{len(found.held)} models really loaded. Errors: estimate over what llama.cpp says, less one."
+        f"embedded engine (contexts x slots x types of cache x micro-batches, {dry:.2f} s each; an estimate "
+        f"takes {ours * 1e3:.1f} ms), {len(found.splits) // 6} splits over two devices that the CPU stood in "
+        f"for, {len(found.held)} models really loaded. Errors: estimate over what llama.cpp says, less one."
     )
     yield _table(["bar", "cases", "found", "wanted", ""], list(_bars(found)))
     yield "By model, all dry runs. Total: weights, caches, graph and output. Peers: all layers on one GPU."

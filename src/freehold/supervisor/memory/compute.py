@@ -16,6 +16,12 @@ from freehold.supervisor.memory.run import Run
 _F32 = 4
 _WIDE_ROWS = 6
 """Rows of the model's width that are alive everywhere: input, residual, sums (5; 6 with scaled residuals)."""
+_WIDE_ROWS_COPIED, _WIDE_ROWS_SCANNED = 17, 8
+"""The same on one of several devices that work at the same time; more with recurrent state."""
+_WIDE_ROWS_OUT, _WIDE_ROWS_OUT_COPIED = 5, 9
+"""Beside the logits."""
+_WIDE_ROWS_IN, _WIDE_ROWS_IN_COPIED = 4, 10
+"""On a host that only feeds the devices. Measured on devices that the CPU stood in for (0.7.0)."""
 _RWKV_ROWS = 24
 """In place of a formula for time mixing. A guess."""
 
@@ -28,19 +34,41 @@ def mask_bytes(layers: Layers, cells: Cells, *, flash: bool) -> int:
     return columns * cells.ubatch * (2 if flash else _F32)
 
 
-def compute_bytes(model: ModelFile, layers: Layers, cells: Cells, run: Run) -> int:
-    """For one device that holds layers, or the host."""
-    width = model.number("embedding_length")
+def compute_bytes(
+    model: ModelFile, layers: Layers, cells: Cells, run: Run, *, copies: int = 1, output: bool = True
+) -> int:
+    """Of the host, or of one device. `copies`: how often the graph's inputs are kept, where several devices
+    work on micro-batches at the same time. `output`: the last layer is here, with the logits."""
+    wide, beside = (_WIDE_ROWS, _WIDE_ROWS_OUT) if copies == 1 else (_WIDE_ROWS_COPIED, _WIDE_ROWS_OUT_COPIED)
+    if copies > 1 and any(layer.state for layer in layers.blocks):
+        wide += _WIDE_ROWS_SCANNED
+        beside = wide + 2
+    row = _F32 * model.number("embedding_length") * cells.ubatch
+    kept = wide * row + _peak_bytes(model, layers, cells, run)
+    if output:
+        outputs = min(run.outputs or max(run.slots, 1), cells.ubatch)
+        kept = max(
+            kept, beside * row + _F32 * outputs * (model.vocabulary + model.number("embedding_length"))
+        )
+    return copies * mask_bytes(layers, cells, flash=run.flash) + kept
+
+
+def input_bytes(model: ModelFile, layers: Layers, cells: Cells, run: Run, *, copies: int = 1) -> int:
+    """Of a host that holds no layers: the graph's inputs and what comes in and goes out."""
+    wide = _WIDE_ROWS_IN if copies == 1 else _WIDE_ROWS_IN_COPIED
+    kept = _F32 * wide * model.number("embedding_length") * cells.ubatch
+    return copies * mask_bytes(layers, cells, flash=run.flash) + kept
+
+
+def _peak_bytes(model: ModelFile, layers: Layers, cells: Cells, run: Run) -> int:
+    """Of the narrowest place within a block."""
     rows = max(
         _ffn_rows(model),
         _expert_rows(model),
         _attention_rows(model, cells, flash=run.flash),
         _recurrent_rows(model),
     )
-    outputs = min(run.outputs or max(run.slots, 1), cells.ubatch)
-    logits = _F32 * outputs * (model.vocabulary + width)
-    peak = max(_F32 * rows * cells.ubatch + _scan_bytes(layers, run), logits)
-    return mask_bytes(layers, cells, flash=run.flash) + _F32 * _WIDE_ROWS * width * cells.ubatch + peak
+    return _F32 * rows * cells.ubatch + _scan_bytes(layers, run)
 
 
 def _ffn_rows(model: ModelFile) -> int:

@@ -1,42 +1,53 @@
-"""What a device needs beside weights and caches. No GPU was at hand to measure it: bounds from reading."""
+"""What devices need beside weights and caches, and what is left to the host then.
+
+Checked against dry runs with one and two devices that the CPU stood in for; no real GPU was at hand.
+"""
 
 from __future__ import annotations
 
 from freehold.core.model_file import ModelFile
 from freehold.supervisor.memory.cells import Cells
-from freehold.supervisor.memory.compute import compute_bytes, mask_bytes
+from freehold.supervisor.memory.compute import compute_bytes, input_bytes
 from freehold.supervisor.memory.layers import Layers
+from freehold.supervisor.memory.places import Places
 from freehold.supervisor.memory.run import Run
 from freehold.supervisor.memory.weights import Weights
 
 _COPIES = 4
-"""Inputs of a graph are kept so often when several devices work on micro-batches at the same time. Source:
-ggml-backend.cpp (`GGML_SCHED_MAX_COPIES`)."""
-_F16, _F32 = 2, 4
+"""Source: ggml-backend.cpp (`GGML_SCHED_MAX_COPIES`)."""
+_F16 = 2
+_UNPACKED = ("f16", "bf16", "f32")
 
 
-def device_compute_bytes(model: ModelFile, layers: Layers, cells: Cells, run: Run, weights: Weights) -> int:
-    """For each device that holds layers."""
-    total = compute_bytes(model, layers, cells, run)
-    if run.devices > 1:
-        total += (_COPIES - 1) * _input_bytes(model, layers, cells, run)
+def copies_of(run: Run, places: Places) -> int:
+    """How often the inputs of a graph are kept: several devices work at the same time only when they hold
+    everything. Source: llama-context.cpp (`pipeline_parallel`)."""
+    everything = run.kv_offload and not run.cpu_moe and not run.tensor_places and None not in places.layers
+    return _COPIES if run.devices > 1 and everything else 1
+
+
+def device_compute_bytes(
+    what: tuple[ModelFile, Layers, Cells, Run], places: Places, weights: Weights, device: int
+) -> int:
+    """For a device that holds layers."""
+    model, layers, cells, run = what
+    output = places.output == device
+    total = compute_bytes(model, layers, cells, run, copies=copies_of(run, places), output=output)
     if run.op_offload:
         total += weights.largest_host
-    if run.kv_type_k not in ("f16", "bf16", "f32") or run.kv_type_v not in ("f16", "bf16", "f32"):
+    if run.kv_type_k not in _UNPACKED or run.kv_type_v not in _UNPACKED:
         total += _unpacked_bytes(layers, cells)
     return total
 
 
-def host_compute_bytes(model: ModelFile, layers: Layers, cells: Cells, run: Run, *, works: bool) -> int:
-    """Of the host: as of any device when it holds layers, else for the graph's inputs only."""
-    if works:
+def host_compute_bytes(what: tuple[ModelFile, Layers, Cells, Run], places: Places, weights: Weights) -> int:
+    """Of the host: as of any device when it holds weights or caches, else for the graph's inputs only."""
+    model, layers, cells, run = what
+    if places.output is None:
         return compute_bytes(model, layers, cells, run)
-    return _input_bytes(model, layers, cells, run)
-
-
-def _input_bytes(model: ModelFile, layers: Layers, cells: Cells, run: Run) -> int:
-    embedded = 2 * _F32 * model.number("embedding_length") * cells.ubatch
-    return mask_bytes(layers, cells, flash=run.flash) + embedded
+    if weights.host_read_per_token > 0 or not run.kv_offload:
+        return compute_bytes(model, layers, cells, run, output=False)
+    return input_bytes(model, layers, cells, run, copies=copies_of(run, places))
 
 
 def _unpacked_bytes(layers: Layers, cells: Cells) -> int:

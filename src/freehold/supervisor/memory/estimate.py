@@ -86,14 +86,11 @@ def _add_weights(account: Account, weights: Weights) -> None:
 def _add_compute(
     account: Account, what: tuple[ModelFile, Layers, Cells, Run], places: Places, weights: Weights
 ) -> None:
-    model, layers, cells, run = what
-    used = sorted({device for device in places.layers if device is not None})
-    for device in used:
-        account.add("compute", device_compute_bytes(model, layers, cells, run, weights), device)
-        if run.vendor == "nvidia":
+    for device in sorted({device for device in places.layers if device is not None}):
+        account.add("compute", device_compute_bytes(what, places, weights, device), device)
+        if what[3].vendor == "nvidia":
             account.add("context", DEVICE_CONTEXT_BYTES, device)
-    works = not used or weights.host_read_per_token > 0 or not run.kv_offload
-    account.add("compute", host_compute_bytes(model, layers, cells, run, works=works))
+    account.add("compute", host_compute_bytes(what, places, weights))
 
 
 def _add_projector(account: Account, run: Run) -> None:
