@@ -14,11 +14,14 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 def takes(options: type[T]) -> Callable[[Callable[[T], None]], Callable[..., None]]:
     """Decorates a function of one `options`, so that Typer sees an option for each of its fields. Every field
-    is annotated as a parameter of a Typer command would be, and has a default."""
+    is annotated as a parameter of a Typer command would be; one without a default must be given."""
     hints = get_type_hints(options, include_extras=True)
     parameters = [
         inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.required else field.default,
+            annotation=hints[field.name],
         )
         for field in msgspec.structs.fields(options)
     ]

@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from freehold.cli.control_client import ControlClient, find_running
+from freehold.cli.option_struct import takes
 from freehold.cli.options import HomeOption, JsonOption, UrlOption, chosen_home
 from freehold.cli.output import print_facts, print_json
 from freehold.cli.servers.orders import NameArgument
@@ -31,29 +32,56 @@ class Run(msgspec.Struct, kw_only=True):
     error: str = ""
 
 
-def bench(
-    name: NameArgument,
-    calls: Annotated[int, typer.Option("--calls", min=1, max=1000, help="How many calls in all.")] = 8,
-    at_once: Annotated[int, typer.Option("--at-once", min=1, max=64, help="How many at the same time.")] = 1,
-    prompt: Annotated[int, typer.Option(min=1, max=100_000, help="Words of the prompt, about.")] = 200,
-    tokens: Annotated[int, typer.Option(min=1, max=4096, help="Tokens of each answer, at most.")] = 64,
-    url: UrlOption = None,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
+class BenchOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What is measured."""
+
+    name: NameArgument
+    calls: Annotated[int, typer.Option("--calls", min=1, max=1000, help="How many calls in all.")] = 8
+    at_once: Annotated[int, typer.Option("--at-once", min=1, max=64, help="How many at the same time.")] = 1
+    prompt: Annotated[
+        int, typer.Option("--prompt", min=1, max=100_000, help="Words of the prompt, about.")
+    ] = 200
+    tokens: Annotated[
+        int, typer.Option("--tokens", min=1, max=4096, help="Tokens of each answer, at most.")
+    ] = 64
+    url: UrlOption = None
+    home: HomeOption = None
+    as_json: JsonOption = False
+
+
+@takes(BenchOptions)
+def bench(options: BenchOptions) -> None:
     """Measure a server with streamed calls: time to the first token, tokens per second. Loads it first."""
-    client = find_running(chosen_home(home), url)
+    name, prompt, at_once = options.name, options.prompt, options.at_once
+    client = find_running(chosen_home(options.home), options.url)
     load_s = _call(client, name, _body(name, 1, 1, 0)).total_s
     began = time.perf_counter()
-    runs = _all(client, name, [_body(name, prompt, tokens, n) for n in range(calls)], at_once)
+    runs = _all(client, name, [_body(name, prompt, options.tokens, n) for n in range(options.calls)], at_once)
     wall_s = time.perf_counter() - began
-    failed = [run for run in runs if run.error]
+    figures = _figures(runs, load_s, wall_s)
+    if options.as_json:
+        print_json(figures)
+        return
+    failed = next((f"; {figures['failed']} failed: {run.error}" for run in runs if run.error), "")
+    print_facts(
+        [
+            ("calls", f"{figures['calls']} of about {prompt} words, {at_once} at once{failed}"),
+            ("first call", "{first_call_s} s, with the load when it was not ready".format(**figures)),
+            ("first token", "{first_token_p50_s} s (median), {first_token_p95_s} s (p95)".format(**figures)),
+            ("each answer", "{tokens_out_per_s_each} tokens/s".format(**figures)),
+            ("together", "{tokens_out_per_s} tokens/s over {wall_s} s".format(**figures)),
+        ]
+    )
+
+
+def _figures(runs: list[Run], load_s: float, wall_s: float) -> dict[str, float]:
+    """Raises FreeholdError when no call succeeded."""
     good = sorted((run for run in runs if not run.error), key=lambda run: run.first_s)
     if not good:
-        raise FreeholdError(f"no call succeeded: {failed[0].error}")
-    figures = {
+        raise FreeholdError(f"no call succeeded: {runs[0].error}")
+    return {
         "calls": len(good),
-        "failed": len(failed),
+        "failed": len(runs) - len(good),
         "first_call_s": round(load_s, 3),
         "first_token_p50_s": round(good[len(good) // 2].first_s, 4),
         "first_token_p95_s": round(good[min(len(good) - 1, int(len(good) * 0.95))].first_s, 4),
@@ -63,25 +91,6 @@ def bench(
         "tokens_out_per_s_each": round(sum(map(_pace, good)) / len(good), 1),
         "wall_s": round(wall_s, 3),
     }
-    if as_json:
-        print_json(figures)
-        return
-    print_facts(
-        [
-            ("calls", f"{len(good)} of about {prompt} words, {at_once} at once" + _failed(failed)),
-            ("first call", f"{figures['first_call_s']} s, with the load when it was not ready"),
-            (
-                "first token",
-                f"{figures['first_token_p50_s']} s (median), {figures['first_token_p95_s']} s (p95)",
-            ),
-            ("each answer", f"{figures['tokens_out_per_s_each']} tokens/s"),
-            ("together", f"{figures['tokens_out_per_s']} tokens/s over {figures['wall_s']} s"),
-        ]
-    )
-
-
-def _failed(failed: list[Run]) -> str:
-    return f"; {len(failed)} failed: {failed[0].error}" if failed else ""
 
 
 def _pace(run: Run) -> float:
