@@ -1,0 +1,185 @@
+"""How well answers did: chances by kind of task and deployment, and how an outcome changes them. Pure.
+
+A chance is a Beta distribution: what is usual for the tier counts as `STRENGTH` outcomes, then every real one
+is added with its weight. That is the whole model where nobody trained a better one (`routing.learn`), and the
+start of every deployment that nobody has tried. Keeping beliefs on disk is `app.outcomes`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Literal
+
+import msgspec
+
+from freehold.core.config_routing import Tier
+from freehold.routing.world import Belief
+
+STRENGTH = 6.0
+"""Outcomes that the usual chance of a tier counts for."""
+MOST = 200.0
+"""Outcomes that are remembered of one pair; with more, the old ones fade: models and habits change."""
+ELSEWHERE = 0.3
+"""Of a deployment's outcomes in other kinds of task, so much counts for one that it was not tried in."""
+FOUND = 0.35
+"""Of answers that are not good enough, so many are noticed by `escalate` and asked again one tier up."""
+
+Source = Literal["person", "validator", "judge", "retry", "escalation"]
+WEIGHTS: Mapping[Source, float] = {
+    "person": 1.0,
+    "validator": 1.0,
+    "judge": 0.7,
+    "retry": 0.5,
+    "escalation": 0.7,
+}
+"""How much one outcome says, by who says it: a retry may have another reason."""
+
+_USUAL: Mapping[str, tuple[float, float, float]] = {
+    "heartbeat": (0.97, 0.98, 0.98),
+    "classify": (0.91, 0.94, 0.95),
+    "extract": (0.90, 0.94, 0.95),
+    "summarise": (0.90, 0.93, 0.95),
+    "translate": (0.88, 0.93, 0.95),
+    "rewrite": (0.90, 0.93, 0.94),
+    "chat": (0.88, 0.91, 0.93),
+    "knowledge": (0.76, 0.86, 0.92),
+    "tools": (0.78, 0.88, 0.92),
+    "code": (0.76, 0.87, 0.92),
+    "maths": (0.74, 0.88, 0.93),
+    "reasoning": (0.68, 0.83, 0.91),
+    "review": (0.62, 0.80, 0.91),
+    "plan": (0.62, 0.81, 0.91),
+    "strategy": (0.58, 0.78, 0.91),
+}
+_OTHER = (0.84, 0.89, 0.92)
+_ALIKE = {
+    "summarize": "summarise", "summary": "summarise", "extraction": "extract", "classification": "classify",
+    "translation": "translate", "coding": "code", "math": "maths", "planning": "plan", "qa": "knowledge",
+    "logic": "reasoning", "agent": "tools", "edit": "rewrite",
+}  # fmt: skip
+"""Chances that an answer is good, for local, balanced and premium: guesses, made so that a house without any
+outcomes keeps everyday work local and sends up what small models are known to fail at (knowledge, long
+reasoning, judgement). They weigh `STRENGTH` outcomes and are soon outvoted."""
+
+
+def kind_of(task: str) -> str:
+    """A kind of task as it is called here, however it is spelled."""
+    word = task.strip().lower()
+    return _ALIKE.get(word, word)
+
+
+def usual(task: str, tier: Tier) -> Belief:
+    """The chance of a deployment of which nothing is known but its tier."""
+    row = _USUAL.get(kind_of(task), _OTHER)
+    mean = row[("local", "balanced", "premium").index(tier)]
+    return Belief(mean, _deviation(mean, STRENGTH), 0.0)
+
+
+class Tally(msgspec.Struct):
+    """Weighted good and bad outcomes of one deployment in one kind of task."""
+
+    good: float = 0.0
+    bad: float = 0.0
+
+    @property
+    def trials(self) -> float:
+        return self.good + self.bad
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How one answer did. `score` is 0 to 1."""
+
+    task: str
+    deployment: str
+    score: float
+    source: Source = "person"
+    receipt: str = ""
+
+
+class Beliefs:
+    """Tallies by kind of task and deployment; the one owner updates in place.
+
+    An outcome of the same receipt from the same source replaces the one before: who thinks again has not
+    seen two answers. The newest few thousand are remembered for that.
+    """
+
+    REMEMBERED = 4096
+
+    def __init__(self, tallies: Mapping[str, Mapping[str, Tally]] | None = None) -> None:
+        self._tallies = {task: dict(row) for task, row in (tallies or {}).items()}
+        self._said: dict[tuple[str, Source], Outcome] = {}
+
+    @property
+    def tallies(self) -> Mapping[str, Mapping[str, Tally]]:
+        """By kind of task, then by deployment."""
+        return self._tallies
+
+    def learn(self, outcome: Outcome) -> None:
+        """Count one outcome in."""
+        if outcome.receipt:
+            key = (outcome.receipt, outcome.source)
+            before = self._said.pop(key, None)
+            if before is not None:
+                self._add(before, -1.0)
+            self._said[key] = outcome
+            if len(self._said) > self.REMEMBERED:
+                del self._said[next(iter(self._said))]
+        self._add(outcome, 1.0)
+
+    def belief(self, task: str, deployment: str, tier: Tier) -> Belief:
+        """The chance that this deployment answers a task of this kind well."""
+        return updated(usual(task, tier), self._tally(task, deployment), self._else(task, deployment))
+
+    def _add(self, outcome: Outcome, sign: float) -> None:
+        tally = self._tallies.setdefault(kind_of(outcome.task), {}).setdefault(outcome.deployment, Tally())
+        weight = WEIGHTS[outcome.source] * sign
+        score = min(1.0, max(0.0, outcome.score))
+        tally.good = max(0.0, tally.good + weight * score)
+        tally.bad = max(0.0, tally.bad + weight * (1.0 - score))
+        if tally.trials > MOST:
+            fade = MOST / tally.trials
+            tally.good *= fade
+            tally.bad *= fade
+
+    def _tally(self, task: str, deployment: str) -> Tally:
+        return self._tallies.get(kind_of(task), {}).get(deployment, _NONE)
+
+    def _else(self, task: str, deployment: str) -> Tally:
+        """What it did in other kinds of task, as distance from what is usual in them."""
+        own = kind_of(task)
+        others = [row[deployment] for kind, row in self._tallies.items() if kind != own and deployment in row]
+        return Tally(sum(each.good for each in others), sum(each.bad for each in others))
+
+
+_NONE = Tally()
+
+
+def updated(start: Belief, own: Tally, elsewhere: Tally = _NONE) -> Belief:
+    """A Beta of `STRENGTH` outcomes with mean `start.mean`, after what was seen. Outcomes in other kinds of
+    task count a little, and never for more than the start itself."""
+    good, bad = start.mean * STRENGTH, (1.0 - start.mean) * STRENGTH
+    if elsewhere.trials > 0:
+        share = min(ELSEWHERE, STRENGTH / elsewhere.trials)
+        good, bad = good + share * elsewhere.good, bad + share * elsewhere.bad
+    good, bad = good + own.good, bad + own.bad
+    mean = good / (good + bad)
+    return Belief(mean, _deviation(mean, good + bad), own.trials)
+
+
+def drawn(belief: Belief, name: str, chance: float) -> float:
+    """A chance drawn from a belief (Thompson sampling), in 0..1: the same `chance` gives each name its own,
+    independent draw. The normal curve is taken for the Beta, and the logistic one for the normal."""
+    seed = blake2b(b"%d" % int(chance * 2**52), key=name.encode()[:64], digest_size=8).digest()
+    uniform = (int.from_bytes(seed, "big") + 0.5) / 2**64
+    return min(1.0, max(0.0, belief.mean + belief.deviation * math.log(uniform / (1.0 - uniform)) / 1.702))
+
+
+def cautious(belief: Belief) -> float:
+    """The chance that it has at least, most likely: one deviation below the mean."""
+    return max(0.0, belief.mean - belief.deviation)
+
+
+def _deviation(mean: float, strength: float) -> float:
+    return math.sqrt(mean * (1.0 - mean) / (strength + 1.0))

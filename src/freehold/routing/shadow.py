@@ -1,0 +1,120 @@
+"""Shadow evaluation: some calls are put to a cheaper place as well, and a judge compares. Pure.
+
+The client never sees it. What comes out is a share: of the calls that went up, so many could have been local.
+Sending the calls is the gateway's; the judge's words are an outcome like any other (source `judge`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from freehold.routing.tiers import rank
+from freehold.routing.world import Considered, Decision
+
+GOOD = 0.5
+"""A shadow's answer with at least this score would have done."""
+_ANSWER_CHARS = 12_000
+_SCORE = re.compile(r"(?:^|\D)(10|\d)(?:\s*/\s*10)?(?:\D|$)")
+
+
+class ShadowRules(msgspec.Struct, frozen=True, kw_only=True):
+    """`share` 0: never. `budget_nanos` is for a day."""
+
+    share: float = 0.0
+    judge: str = ""
+    budget_nanos: int = 0
+
+
+class ShadowPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Put the call to `deployment` too, and both answers to `judge`."""
+
+    deployment: str
+    judge: str
+    price_nanos: int
+    """Expected, of both together."""
+
+
+class ShadowTally(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one kind of task: how many answers of cheaper places were compared, and how many would have done."""
+
+    compared: int = 0
+    good: int = 0
+
+
+def shadow_plan(
+    decision: Decision,
+    rules: ShadowRules,
+    *,
+    chance: float,
+    spent_nanos: int,
+    critical: bool,
+    side_effects: bool,
+) -> ShadowPlan | None:
+    """Whether this call, which was answered by its first candidate, is put to a cheaper place too.
+
+    Not when it is critical, or has tools that may act (a shadow's tool calls are never carried out, but its
+    answer would be half of one). `chance` is a random number in 0..1; `spent_nanos` is what shadows cost
+    today. The place is the one below that is most likely good.
+    """
+    if chance >= rules.share or critical or side_effects or not decision.candidates or not rules.judge:
+        return None
+    seen = {one.name: one for one in decision.considered}
+    first, judge = seen.get(decision.candidates[0].name), seen.get(rules.judge)
+    if first is None:
+        return None
+    cheaper = [
+        one
+        for one in decision.considered
+        if one.name != first.name and _able(one) and rank(one.tier) < rank(first.tier)
+    ]
+    if not cheaper:
+        return None
+    best = max(cheaper, key=lambda one: one.chance)
+    judging = first.price_nanos if judge is None else judge.price_nanos
+    price = (best.price_nanos or 0) + 2 * (judging or 0)
+    if spent_nanos + price > rules.budget_nanos:
+        return None
+    return ShadowPlan(deployment=best.name, judge=rules.judge, price_nanos=price)
+
+
+def _able(one: Considered) -> bool:
+    """It could have answered; that its tier was not wanted is what is to be found out."""
+    return not one.excluded or one.unwanted
+
+
+def judge_prompt(question: str, answer: str, shadow: str) -> str:
+    """What the judge is asked. Its answer is read by `judged`."""
+    return (
+        "Two assistants answered the same request. Answer A is known to be good. Say how well answer B "
+        "serves the person who asked, compared with A: 10 is as good or better, 5 usable with small flaws, "
+        "0 is useless or wrong. Differences of style or length do not count.\n\n"
+        f"# Request\n{question[:_ANSWER_CHARS]}\n\n# Answer A\n{answer[:_ANSWER_CHARS]}\n\n"
+        f"# Answer B\n{shadow[:_ANSWER_CHARS]}\n\nReply with one whole number from 0 to 10 and nothing else."
+    )
+
+
+def judged(words: str) -> float | None:
+    """The score in 0..1 that a judge's words say; None when they say none."""
+    found = _SCORE.search(words.strip()[:200])
+    return None if found is None else int(found[1]) / 10
+
+
+def counted(tallies: Mapping[str, ShadowTally], task: str, score: float) -> Mapping[str, ShadowTally]:
+    """The tallies with one more comparison."""
+    before = tallies.get(task, ShadowTally())
+    after = ShadowTally(compared=before.compared + 1, good=before.good + (score >= GOOD))
+    return {**tallies, task: after}
+
+
+def could_have_been_local(tallies: Mapping[str, ShadowTally]) -> Sequence[str]:
+    """For a person: one line for each kind of task, the most compared first."""
+    rows = sorted(tallies.items(), key=lambda row: -row[1].compared)
+    return [
+        f"{task or 'other'}: could have been local: {100 * tally.good / tally.compared:.0f} % "
+        f"({tally.good} of {tally.compared} compared)"
+        for task, tally in rows
+        if tally.compared
+    ]
