@@ -85,6 +85,27 @@ def test_a_pattern_in_the_file_goes_before_the_architectures_own() -> None:
     assert size(need, "kv") == (31 * 768 + 16384) * 2 * 1024 * 2
 
 
+def test_a_window_in_the_file_is_no_promise() -> None:
+    """Figures as the engine reports them: it looks at the key only for some architectures and sizes."""
+    for architecture, blocks, windowed in (
+        ("phi3", 12, 0),
+        ("qwen2", 12, 0),
+        ("exaone4", 12, 0),
+        ("exaone4", 64, 48),
+    ):
+        keys = {"attention__sliding_window": 64}
+        need = estimate(model(architecture, blocks, **keys), Run(context_total=16384))
+        cells = (blocks - windowed) * 16384 + windowed * 768
+        assert size(need, "kv") == cells * 2 * 1024 * 2, architecture
+    chunked = estimate(model("llama4", 12), Run(context_total=16384))
+    assert size(chunked, "kv") == (9 * 8704 + 3 * 16384) * 2 * 1024 * 2
+
+
+def test_the_later_layers_of_gemma3n_have_no_keys_of_their_own() -> None:
+    need = estimate(model("gemma3n", 30, attention__sliding_window=512), Run(context_total=16384))
+    assert size(need, "kv") == (16 * 1024 + 4 * 16384) * 2 * 1024 * 2
+
+
 def test_compressed_attention_keeps_no_values() -> None:
     keys = {
         "attention__key_length": 576,

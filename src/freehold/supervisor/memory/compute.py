@@ -50,14 +50,19 @@ def compute_bytes(
         kept = max(
             kept, beside * row + _F32 * outputs * (model.vocabulary + model.number("embedding_length"))
         )
-    return copies * mask_bytes(layers, cells, flash=run.flash) + kept
+    return copies * (mask_bytes(layers, cells, flash=run.flash) + _small_bytes(cells)) + kept
 
 
 def input_bytes(model: ModelFile, layers: Layers, cells: Cells, run: Run, *, copies: int = 1) -> int:
     """Of a host that holds no layers: the graph's inputs and what comes in and goes out."""
     wide = _WIDE_ROWS_IN if copies == 1 else _WIDE_ROWS_IN_COPIED
     kept = _F32 * wide * model.number("embedding_length") * cells.ubatch
-    return copies * mask_bytes(layers, cells, flash=run.flash) + kept
+    return copies * (mask_bytes(layers, cells, flash=run.flash) + _small_bytes(cells)) + kept
+
+
+def _small_bytes(cells: Cells) -> int:
+    """Token numbers, positions, indexes of cells and the like. Measured: up to 60 bytes for each token."""
+    return 16_384 + 64 * cells.ubatch
 
 
 def _peak_bytes(model: ModelFile, layers: Layers, cells: Cells, run: Run) -> int:

@@ -73,7 +73,17 @@ def estimate(model: ModelFile, run: Run) -> MemoryNeed:
         cpu_moe=run.cpu_moe if run.devices else 0,
         context=cells.context_total,
         slots=max(run.slots, 1),
+        note=_doubt(model),
     )
+
+
+def _doubt(model: ModelFile) -> str:
+    """Where the formulas are guesses."""
+    if model.number("attention.indexer.key_length"):
+        return "its indexer's cache is a guess: the engine's dry run knows better"
+    if model.number("wkv.head_size"):
+        return "its graph is a guess: the engine's dry run knows better"
+    return ""
 
 
 def _add_weights(account: Account, weights: Weights) -> None:

@@ -29,9 +29,12 @@ _PERIODS = {
     "plamo3": (8, False),
     "smallthinker": (4, True),
     "modern-bert": (3, True),
-    "phi3": (1, False),
 }
 _LLAMA4_WINDOW = 8192
+_EXAONE4_WINDOWED = 64
+"""Blocks of the one exaone4 that has windows; the small ones carry the key and see everything."""
+_GEMMA3N_OWNERS = 20
+"""The first so many blocks of gemma3n have keys of their own."""
 _ENCODERS = (
     "bert",
     "modern-bert",
@@ -83,6 +86,8 @@ def layers_of(model: ModelFile) -> Layers:
     conv, state = _state(model)
     last = model.blocks - model.number("nextn_predict_layers")
     owners = last - model.number("attention.shared_kv_layers")
+    if model.architecture == "gemma3n":
+        owners = min(owners, _GEMMA3N_OWNERS)
     blocks: list[Layer] = []
     for i in range(model.blocks):
         both = model.architecture in _BOTH
@@ -107,6 +112,8 @@ def is_mla(model: ModelFile) -> bool:
 
 def window_of(model: ModelFile) -> int:
     """Tokens of the sliding window; 0: none."""
+    if model.architecture == "exaone4" and model.format == "gguf" and model.blocks != _EXAONE4_WINDOWED:
+        return 0
     if model.architecture == "llama4" and model.value("attention.sliding_window") is None:
         return model.number("attention.chunk_size", _LLAMA4_WINDOW)
     return model.number("attention.sliding_window")
@@ -141,7 +148,10 @@ def _attention(model: ModelFile, windowed: tuple[bool, ...]) -> tuple[list[int],
         model.number("attention.key_length_swa", k),
         model.number("attention.value_length_swa", v),
     )
-    keys = [n * (k_window if w else k) for n, w in zip(heads_kv, windowed, strict=True)]
+    indexer = model.number("attention.indexer.key_length")  # one more key for each token, of all heads
+    keys = [
+        n * (k_window if w else k) + (indexer if n else 0) for n, w in zip(heads_kv, windowed, strict=True)
+    ]
     values = [n * (v_window if w else v) for n, w in zip(heads_kv, windowed, strict=True)]
     return keys, [0] * model.blocks if is_mla(model) else values
 
