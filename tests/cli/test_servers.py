@@ -10,13 +10,15 @@ import msgspec
 import pytest
 
 from freehold.cli.exits import Exit
+from freehold.cli.top_view import memory_line
 from freehold.core.deaths import Certificate, Clue
+from freehold.core.memory import GpuMemory, MachineMemory
 from freehold.core.progress import RUN_FILE, Running
 from freehold.web.control import (
     CallView,
     CostReport,
-    ServerGpu,
     LogView,
+    ServerGpu,
     ServerMemory,
     ServerSpeed,
     ServerView,
@@ -55,6 +57,7 @@ IDLE = ServerView(
     ours=False,
     detail="Killed by the kernel.",
 )
+MACHINE = MachineMemory(ram_total_bytes=64 * GIB, ram_free_bytes=48 * GIB)
 DEATH = Certificate(
     server="qwen",
     started_ms=1_000,
@@ -76,6 +79,7 @@ def running(tmp_path: Path) -> Iterator[Running8400]:
         server.answers = {
             "/api/v1/status": (200, msgspec.json.encode(STATUS)),
             "/api/v1/servers": (200, msgspec.json.encode([BUSY, IDLE])),
+            "/api/v1/machine": (200, msgspec.json.encode(MACHINE)),
             "/api/v1/calls": (200, msgspec.json.encode([CALL])),
             "/api/v1/servers/qwen/restart": (200, msgspec.json.encode(BUSY)),
             "/api/v1/servers/qwen/deaths?limit=3": (200, msgspec.json.encode([DEATH])),
@@ -160,3 +164,9 @@ def test_top_is_one_look_for_programs(freehold: Freehold, running: Running8400) 
     seen = msgspec.json.decode(freehold("top", "--json").out)
     assert [server["name"] for server in seen["servers"]] == ["qwen", "voice"]
     assert seen["calls"][0]["agent"] == "codex"
+
+
+def test_the_machines_memory_is_drawn_with_its_figures() -> None:
+    gpu = GpuMemory(index=1, total_bytes=24 * GIB, free_bytes=0)
+    line = memory_line(msgspec.structs.replace(MACHINE, gpus=(gpu,)))
+    assert line == "RAM ███░░░░░░░░░ 16.0 GiB of 64.0 GiB   GPU 1 ████████████ 24.0 GiB of 24.0 GiB"

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from freehold.core.config_diff import ReloadPlan
 from freehold.core.deaths import Certificate
 from freehold.core.errors import ConfigError, FreeholdError
+from freehold.core.memory import GpuMemory, MachineMemory
 from freehold.receipts.entries import Receipt
 from freehold.receipts.query import CostRow, Filter, Grouping, Row
 from freehold.receipts.rows import row
@@ -120,6 +121,10 @@ class FakeControl:
     async def plan(self) -> PlanView:
         raise FreeholdError("no plan in this story")
 
+    def machine(self) -> MachineMemory:
+        gpu = GpuMemory(index=0, name="G", total_bytes=24, free_bytes=8)
+        return MachineMemory(ram_total_bytes=64, ram_free_bytes=32, gpus=(gpu,))
+
     def certificates(self, server: str, limit: int) -> list[Certificate]:
         death = Certificate(
             server=server,
@@ -186,6 +191,11 @@ def test_a_servers_deaths_and_log_are_told(client: TestClient) -> None:
     assert [death["cause"] for death in deaths] == ["hangup", "hangup"]
     assert client.get("/api/v1/servers/tiny/log?lines=1").json() == {"lines": ["a"], "next": 4, "file": ""}
     assert client.get("/api/v1/servers/tiny/log?since=9").json()["next"] == 9
+
+
+def test_the_machines_memory_is_told(client: TestClient) -> None:
+    seen = client.get("/api/v1/machine").json()
+    assert (seen["ram_free_bytes"], seen["gpus"][0]["free_bytes"]) == (32, 8)
 
 
 def test_calls_under_way_are_listed(client: TestClient) -> None:
@@ -302,6 +312,7 @@ def test_the_document_describes_every_route_and_every_shape(client: TestClient) 
         "/api/v1/servers/{name}/deaths",
         "/api/v1/servers/{name}/log",
         "/api/v1/calls",
+        "/api/v1/machine",
         "/api/v1/plan",
         "/api/v1/config/reload",
         "/api/v1/receipts",

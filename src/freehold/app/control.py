@@ -26,6 +26,7 @@ from freehold.core.clock import Clock
 from freehold.core.config_diff import ReloadPlan
 from freehold.core.deaths import Certificate
 from freehold.core.errors import FreeholdError
+from freehold.core.memory import MachineMemory
 from freehold.gateway.gateway import Gateway
 from freehold.receipts.deaths import certificates
 from freehold.receipts.ledger import Ledger, LedgerError
@@ -220,6 +221,9 @@ class HouseControl:
     def costs(self, by: Grouping, since_ms: int | None, until_ms: int | None) -> list[CostRow]:
         with open_readonly(self._facts.home) as db:
             return costs(db, by, since_ms, until_ms)
+
+    def machine(self) -> MachineMemory:
+        return self._machine.gauge.machine()
 
     def certificates(self, server: str, limit: int) -> list[Certificate]:
         return certificates(self._facts.home, server, limit)

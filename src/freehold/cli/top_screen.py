@@ -24,6 +24,7 @@ from freehold.cli.top_view import (
     call_row,
     headline,
     look,
+    memory_line,
     server_row,
     spend_rows,
 )
@@ -41,6 +42,7 @@ class TopScreen(App[None]):
     TITLE = "Freehold"
     CSS = """
     #head { height: 1; background: $primary; color: $text; padding: 0 1; }
+    #memory { height: 1; padding: 0 1; color: $text-muted; }
     #said { height: auto; max-height: 6; padding: 0 1; color: $warning; }
     #servers { height: 1fr; border: round $primary; }
     #below { height: 1fr; }
@@ -64,6 +66,7 @@ class TopScreen(App[None]):
 
     def compose(self) -> ComposeResult:
         yield Static(id="head")
+        yield Static(id="memory")
         with Vertical():
             yield DataTable[Text](id="servers", cursor_type="row")
             with Horizontal(id="below"):
@@ -97,6 +100,7 @@ class TopScreen(App[None]):
     def show(self, seen: Look) -> None:
         """Draw one look; what did not change stays, with the cursor where it is."""
         self.query_one("#head", Static).update(Text(headline(seen)))
+        self.query_one("#memory", Static).update(Text(memory_line(seen.machine)))
         self._fill("servers", [server_row(server) for server in seen.servers])
         self._fill("calls", [call_row(call, seen.at_ms) for call in seen.calls[:_SHOWN]])
         self._fill("spend", spend_rows(seen.spend)[:_SHOWN])

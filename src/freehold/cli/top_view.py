@@ -7,9 +7,12 @@ import msgspec
 from freehold.cli.control_client import ControlClient
 from freehold.cli.servers.listing import ram_words, vram_words
 from freehold.cli.wording import dollars, duration, long_duration, plain
+from freehold.core.memory import MachineMemory
+from freehold.core.quantities import bytes_words
 from freehold.web.control import CallView, CostReport, ServerView, StatusView
 
 DAY_MS = 86_400_000
+_BAR = 12
 SERVER_COLUMNS = ("SERVER", "STATE", "BUSY", "QUEUE", "RAM", "VRAM", "TOK/S IN", "OUT", "FIRST", "DIED")
 CALL_COLUMNS = ("CALL", "MODEL", "WHERE", "STATE", "FOR", "WHO")
 SPEND_COLUMNS = ("MODEL", "CALLS", "TOKENS IN", "OUT", "COST")
@@ -22,6 +25,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     status: StatusView
     servers: list[ServerView]
     calls: list[CallView]
+    machine: MachineMemory
     spend: CostReport
     """Of the last 24 hours, by model."""
 
@@ -34,6 +38,7 @@ def look(client: ControlClient, now_ms: int) -> Look:
         status=client.get("/api/v1/status", StatusView),
         servers=client.get("/api/v1/servers", list[ServerView]),
         calls=client.get("/api/v1/calls", list[CallView]),
+        machine=client.get("/api/v1/machine", MachineMemory),
         spend=client.get(f"/api/v1/costs?by=model&since_ms={since}", CostReport),
     )
 
@@ -48,6 +53,21 @@ def headline(seen: Look) -> str:
         f"{status.url}   up {long_duration(status.uptime_s)}   {status.in_flight} calls under way{waiting}"
         f"   {status.calls:,} ended   {dollars(spent)} in 24 h"
     )
+
+
+def memory_line(machine: MachineMemory) -> str:
+    """What is in use of the machine's memory, by Freehold or by others."""
+    used = machine.ram_total_bytes - machine.ram_free_bytes
+    parts = [f"RAM {_share(used, machine.ram_total_bytes)}"]
+    parts += [
+        f"GPU {gpu.index} {_share(gpu.total_bytes - gpu.free_bytes, gpu.total_bytes)}" for gpu in machine.gpus
+    ]
+    return "   ".join(parts)
+
+
+def _share(used: int, total: int) -> str:
+    filled = min(_BAR, round(_BAR * used / total)) if total else 0
+    return f"{'█' * filled}{'░' * (_BAR - filled)} {bytes_words(used)} of {bytes_words(total)}"
 
 
 def server_row(server: ServerView) -> tuple[str, ...]:

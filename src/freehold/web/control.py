@@ -13,6 +13,7 @@ import msgspec
 
 from freehold.core.config_diff import ReloadPlan
 from freehold.core.deaths import Certificate
+from freehold.core.memory import MachineMemory
 from freehold.receipts.entries import Receipt
 from freehold.receipts.query import CostRow, Filter, Grouping, Row
 from freehold.supervisor.plan_view import PlanView
@@ -272,6 +273,10 @@ class Control(Protocol):
 
     async def plan(self) -> PlanView:
         """What fits into this machine's memory, and where."""
+        ...
+
+    def machine(self) -> MachineMemory:
+        """Memory of this machine now: RAM, and each GPU."""
         ...
 
     def certificates(self, server: str, limit: int) -> list[Certificate]:

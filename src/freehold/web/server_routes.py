@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import HTTPException, Path, Query
 
 from freehold.core.deaths import Certificate
+from freehold.core.memory import MachineMemory
 from freehold.web.answers import Json
 from freehold.web.control import Control, LogView, PlanView, ReloadPlan, ServerAction, ServerView
 
@@ -80,6 +81,10 @@ class _ServerApi:
         if all(server.name != name for server in self._control.servers()):
             raise _unknown(name)
 
+    def machine(self) -> Json:
+        """Memory of this machine now: RAM, and each GPU."""
+        return Json(self._control.machine())
+
     async def plan(self) -> Json:
         """What fits into this machine's memory together, where, and what would have to go for what."""
         return Json(await self._control.plan())
@@ -109,6 +114,7 @@ def server_routes(control: Control) -> tuple[tuple[str, Callable[..., Any], Any,
         (f"{one}/take-over", api.take_over, ServerView, "Take an adopted server over", "POST"),
         (f"{one}/deaths", api.deaths, list[Certificate], "Why a server died", "GET"),
         (f"{one}/log", api.log, LogView, "What a server printed", "GET"),
+        ("/machine", api.machine, MachineMemory, "Memory of the machine", "GET"),
         ("/plan", api.plan, PlanView, "Memory plan", "GET"),
         ("/config/reload", api.reload, ReloadPlan, "Reload the configuration", "POST"),
     )
