@@ -39,13 +39,14 @@ class Machine:
         self._witnessed = False
         self.gauge = HostGauge(env)
         self.engines = engines(env, {str(name): path for name, path in config.engines.items()})
+        late = _LateAppraiser(self)
         self.settings = PoolSettings(
             home=home,
             keep_servers=config.keep_servers,
             reserve=self._reserve,
             gauge=self.gauge,
-            appraiser=_LateAppraiser(self),
-            advise=lambda spec, machine: self.appraiser.advise(spec, machine),
+            appraiser=late,
+            advise=late.advise,
             witness=_LateWitness(self),
             cages=self._cages,
         )
@@ -89,6 +90,9 @@ class _LateAppraiser:
 
     def appraise(self, spec: ServerSpec, machine: MachineMemory) -> tuple[MemoryNeed, ...]:
         return self._machine.appraiser.appraise(spec, machine)
+
+    def advise(self, spec: ServerSpec, machine: MachineMemory) -> str:
+        return self._machine.appraiser.advise(spec, machine)
 
     def learn(self, spec: ServerSpec, placement: Placement, report: MemoryNeed) -> None:
         self._machine.appraiser.learn(spec, placement, report)
