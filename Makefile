@@ -1,6 +1,6 @@
 # The two commands of the README are `make up` and `make test`; each makes its own environment first.
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format bench compat foreign native lock clean \
+.PHONY: help up test lint format bench storm compat foreign native lock clean \
   lint-style lint-format lint-sizes lint-arrows lint-types
 
 RUN := .venv/.made-for-running
@@ -42,8 +42,12 @@ format: $(DEV) ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix $(TREES)
 	@$(BIN)/ruff format $(TREES)
 
-bench: $(DEV) $(NATIVE) ## measure against the peers (see benchmarks/)
+bench: $(DEV) $(NATIVE) ## measure against the peers; ARGS=memory|ledger|routing|... for others
 	@$(BIN)/python -m benchmarks $(ARGS)
+	@[ -n "$(ARGS)" ] || $(BIN)/python -m benchmarks servers
+
+storm: $(DEV) ## kills, hangs, reloads and leaving clients under load, for 3 minutes
+	@FREEHOLD_STORM_S=180 $(BIN)/python -m pytest -s tests/chaos
 
 compat: $(DEV) ## programs that we did not write, through Freehold
 	@$(BIN)/python -m tests.compat $(ARGS)
