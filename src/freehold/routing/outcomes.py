@@ -44,11 +44,13 @@ _USUAL: Mapping[str, tuple[float, float, float]] = {
     "translate": (0.88, 0.93, 0.95),
     "rewrite": (0.90, 0.93, 0.94),
     "chat": (0.88, 0.91, 0.93),
-    "knowledge": (0.76, 0.86, 0.92),
-    "tools": (0.78, 0.88, 0.92),
+    "write": (0.86, 0.91, 0.94),
+    "data": (0.80, 0.89, 0.92),
+    "question": (0.78, 0.87, 0.92),
+    "tool": (0.78, 0.88, 0.92),
     "code": (0.76, 0.87, 0.92),
     "maths": (0.74, 0.88, 0.93),
-    "reasoning": (0.68, 0.83, 0.91),
+    "reason": (0.68, 0.83, 0.91),
     "review": (0.62, 0.80, 0.91),
     "plan": (0.62, 0.81, 0.91),
     "strategy": (0.58, 0.78, 0.91),
@@ -56,8 +58,9 @@ _USUAL: Mapping[str, tuple[float, float, float]] = {
 _OTHER = (0.84, 0.89, 0.92)
 _ALIKE = {
     "summarize": "summarise", "summary": "summarise", "extraction": "extract", "classification": "classify",
-    "translation": "translate", "coding": "code", "math": "maths", "planning": "plan", "qa": "knowledge",
-    "logic": "reasoning", "agent": "tools", "edit": "rewrite",
+    "translation": "translate", "coding": "code", "math": "maths", "planning": "plan", "qa": "question",
+    "knowledge": "question", "reasoning": "reason", "logic": "reason", "tools": "tool", "agent": "tool",
+    "edit": "rewrite", "writing": "write",
 }  # fmt: skip
 """Chances that an answer is good, for local, balanced and premium: guesses, made so that a house without any
 outcomes keeps everyday work local and sends up what small models are known to fail at (knowledge, long

@@ -1,7 +1,7 @@
 """Answers that are no answers: refusals, in the languages that models refuse in. Pure.
 
 Only the beginnings of short answers are looked at: a long text that quotes a refusal is none. An apology
-alone is none either ("I'm sorry to hear that"); somebody must say that he cannot or will not do what was asked.
+alone is none either ("I'm sorry to hear that"): it must say that what was asked cannot or will not be done.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ LONGEST = 700
 """Characters; a longer answer has said something."""
 _START = 200
 _EN = (
-    "help|assist|comply|do (?:that|this)|provid|fulfil|complet|discuss|creat|generat|engag|answer|support|writ"
-    "|produc|shar|process|access|continue with"
+    "help|assist|comply|do (?:that|this)|provid|fulfil|complet|discuss|creat|generat|engag|answer|support"
+    "|writ|produc|shar|process|access|continue with"
 )
 _DE = "helfen|beantworten|nachkommen|unterstützen|erfüllen|bereitstellen|erstellen|weiterhelfen|behilflich"
 _CANNOT = (
     # English
     r"\b(?:i|we)(?: am|['’]m| are|['’]re) (?:not able|unable|not allowed|not permitted) to (?:" + _EN + ")",
-    r"\b(?:i|we) (?:can(?:no|['’])t|can not|won['’]t|will not|(?:have to|must) decline to|am afraid i can['’]t"
-    r"|(?:do not|don['’]t) feel comfortable) ?(?:" + _EN + ")",
+    r"\b(?:i|we) (?:can(?:no|['’])t|can not|won['’]t|will not|(?:have to|must) decline to|"
+    r"am afraid i can['’]t|"
+    r"(?:do not|don['’]t) feel comfortable) ?(?:" + _EN + ")",
     r"\bas an? (?:ai|artificial intelligence|large language model|language model)\b.{0,80}"
     r"\b(?:can(?:no|['’])t|unable|not able|do(?: no|n['’])t|am not|['’]m not)\b",
     r"\b(?:i|we) must (?:respectfully |politely )?(?:decline|refuse)\b",

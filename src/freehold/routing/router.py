@@ -24,7 +24,7 @@ _V = TypeVar("_V")
 StandingOf = Callable[[Deployment], Standing]
 _WEIGHT = 0.2
 _SEEN = 64
-_TASKS = 512
+_REMEMBERED = 512
 _USUAL_OUT = 400.0
 
 
@@ -91,8 +91,8 @@ class Router:
         self._speeds: dict[str, _Speed] = {}
         self._out: OrderedDict[str, float] = OrderedDict()
         """Tokens of answers, by kind of task."""
-        self._prompts: OrderedDict[str, str] = OrderedDict()
-        """Samples of the newest calls' prompts by receipt, so that a late outcome can teach the learner."""
+        self._calls: OrderedDict[str, Routed] = OrderedDict()
+        """The newest calls by receipt, so that an outcome finds its kind of task, and teaches the learner."""
 
     def use(self, rules: RoutingRules, places: Sequence[Place], names: Collection[str] = ()) -> None:
         """From now on choose by these. `names` are the names of the catalog: one called `auto` is what it
@@ -180,7 +180,7 @@ class Router:
                 receipt=how.receipt,
             ),
         )
-        _remember(self._prompts, how.receipt, ask.prompt)
+        _remember(self._calls, how.receipt, routed)
         if how.output_tokens:
             before = self._out.get(task, _USUAL_OUT)
             _remember(self._out, task, before + _WEIGHT * (how.output_tokens - before))
@@ -188,14 +188,20 @@ class Router:
 
     def insufficient(self, routed: Routed, deployment: str, receipt: str) -> None:
         """An answer was seen to be not good enough (`escalate.insufficient`): counted against its place."""
-        self._notice(deployment, routed.decision.task, receipt, "escalation", routed.ask.prompt)
+        _remember(self._calls, receipt, routed)
+        self._notice(deployment, routed.decision.task, receipt, "escalation")
 
     def learn(self, outcome: Outcome) -> None:
         """Count an outcome that stands in the ledger."""
         self.beliefs.learn(outcome)
-        prompt = self._prompts.get(outcome.receipt)
-        if self._learner is not None and prompt:
-            self._learner.learn(prompt, outcome)
+        routed = self._calls.get(outcome.receipt)
+        if self._learner is not None and routed is not None and routed.ask.prompt:
+            self._learner.learn(routed.ask.prompt, outcome)
+
+    def task_of(self, receipt: str) -> str:
+        """The kind of task that a recent call was taken for; empty when nobody knows any more."""
+        routed = self._calls.get(receipt)
+        return "" if routed is None else routed.decision.task
 
     def first_bytes(self, deployment: str) -> Sequence[float]:
         """Seconds to the newest first bytes, for `hedge.hedge_after_s`."""
@@ -204,10 +210,8 @@ class Router:
 
     # -- inside
 
-    def _notice(self, deployment: str, task: str, receipt: str, source: Source, prompt: str = "") -> None:
+    def _notice(self, deployment: str, task: str, receipt: str, source: Source) -> None:
         outcome = Outcome(task=task, deployment=deployment, score=0.0, source=source, receipt=receipt)
-        if prompt:
-            _remember(self._prompts, receipt, prompt)
         self.learn(outcome)
         if self.on_outcome is not None:
             self.on_outcome(outcome)
@@ -247,5 +251,5 @@ def _moved(mean: float | None, value: float) -> float:
 def _remember(table: OrderedDict[str, _V], key: str, value: _V) -> None:
     table[key] = value
     table.move_to_end(key)
-    if len(table) > _TASKS:
+    if len(table) > _REMEMBERED:
         table.popitem(last=False)

@@ -1,0 +1,239 @@
+"""How answers did: taken in over the control API, written to the ledger, counted, kept between starts.
+
+The ledger is the truth; `home/routing/beliefs.json` only saves reading all of it at each start, and is made
+from it when it is missing or cannot be read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from freehold.core.clock import Clock
+from freehold.core.errors import FreeholdError
+from freehold.receipts.entries import Receipt
+from freehold.receipts.journal import LedgerError
+from freehold.receipts.outcomes import PPM, Said, outcome_receipt, outcomes
+from freehold.receipts.query import find
+from freehold.routing.outcomes import WEIGHTS, Beliefs, Outcome, Source, Tally
+from freehold.routing.router import Router
+from freehold.routing.shadow import ShadowTally, could_have_been_local, counted
+from freehold.routing.world import Place
+
+FILE = Path("routing") / "beliefs.json"
+_SAVE_EVERY = 50
+
+
+class OutcomeIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of POST /api/v1/outcomes."""
+
+    receipt: str
+    """Id of the call's receipt, or an unambiguous beginning of it."""
+    score: float | Literal["pass", "fail"]
+    """0 (useless) to 1 (good)."""
+    source: Source = "person"
+    task: str = ""
+    """The kind of task, where the call did not say it."""
+    note: str = ""
+
+
+class OutcomeView(msgspec.Struct, frozen=True, kw_only=True):
+    """What was recorded, and what is believed now."""
+
+    id: str
+    """The entry's own receipt."""
+    receipt: str
+    task: str
+    deployment: str
+    score: float
+    chance: float
+    """That this deployment answers this kind of task well."""
+    deviation: float
+    trials: float
+
+
+class BeliefView(msgspec.Struct, frozen=True, kw_only=True):
+    """What is believed of one deployment in one kind of task."""
+
+    task: str
+    deployment: str
+    chance: float
+    deviation: float
+    trials: float
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True):
+    """`entries`: so many entries of the ledger are counted in."""
+
+    v: int = 1
+    entries: int = 0
+    tallies: dict[str, dict[str, Tally]] = {}
+
+
+class OutcomeBook:
+    """See the module. Lives on the event loop's thread; `load` and `save` read and write files."""
+
+    def __init__(
+        self,
+        home: Path,
+        router: Router,
+        clock: Clock,
+        append: Callable[[Receipt], None],
+        next_id: Callable[[int], str],
+        entries: Callable[[], int],
+    ) -> None:
+        """`append` writes to the ledger, `entries` says how many entries it has."""
+        self._home = home
+        self._router = router
+        self._clock = clock
+        self._append = append
+        self._next_id = next_id
+        self._entries = entries
+        self._unsaved = 0
+        router.on_outcome = self.noticed
+
+    def load(self) -> None:
+        """Take up what was believed at the last end. Blocking: before the first call."""
+        self._router.beliefs = load_beliefs(self._home)
+
+    async def post(self, body: bytes) -> OutcomeView:
+        """Record what somebody says of an answer. Raises FreeholdError with what is wrong with `body`."""
+        try:
+            said = msgspec.json.decode(body, type=OutcomeIn)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise FreeholdError(f"that is no outcome: {error}") from error
+        score = {"pass": 1.0, "fail": 0.0}[said.score] if isinstance(said.score, str) else said.score
+        if not 0.0 <= score <= 1.0:
+            raise FreeholdError(f"score is from 0 to 1, or pass or fail; not {score:g}")
+        _, receipt = await asyncio.to_thread(find, self._home, said.receipt)
+        if receipt.kind != "call" or not receipt.deployment:
+            raise FreeholdError(f"{receipt.id} is no call that somebody answered")
+        task = said.task or receipt.task or self._router.task_of(receipt.id)
+        outcome = Outcome(
+            task=task, deployment=receipt.deployment, score=score, source=said.source, receipt=receipt.id
+        )
+        entry = self._write(outcome, receipt, said.note)
+        self._router.learn(outcome)
+        if self._unsaved >= _SAVE_EVERY:
+            await self.save()
+        return self._view(entry, outcome)
+
+    def noticed(self, outcome: Outcome) -> None:
+        """The router saw it and has counted it: a question asked again, an answer that was sent up."""
+        self._write(outcome, None, "")
+
+    async def save(self) -> None:
+        """Write the beliefs down."""
+        self._unsaved = 0
+        tallies = {task: dict(row) for task, row in self._router.beliefs.tallies.items()}
+        data = msgspec.json.encode(_File(entries=self._entries(), tallies=tallies))
+        await asyncio.to_thread(_replace, self._home / FILE, data)
+
+    def beliefs(self) -> list[BeliefView]:
+        """Everything that rests on outcomes, the most tried first."""
+        tiers = {place.name: place for place in self._router.places}
+        rows = [
+            _belief_view(self._router.beliefs, task, name, tiers.get(name))
+            for task, row in self._router.beliefs.tallies.items()
+            for name in row
+        ]
+        return sorted(rows, key=lambda row: -row.trials)
+
+    def _write(self, outcome: Outcome, call: Receipt | None, note: str) -> Receipt:
+        now_ms = self._clock.now_ms()
+        said = Said(
+            of=outcome.receipt,
+            score_ppm=round(outcome.score * PPM),
+            source=outcome.source,
+            task=outcome.task,
+            deployment=outcome.deployment,
+            note=note,
+            agent=call.agent if call else "",
+            project=call.project if call else "",
+            session=call.session if call else "",
+        )
+        entry = outcome_receipt(said, self._next_id(now_ms), now_ms)
+        self._append(entry)
+        self._unsaved += 1
+        return entry
+
+    def _view(self, entry: Receipt, outcome: Outcome) -> OutcomeView:
+        place = next((one for one in self._router.places if one.name == outcome.deployment), None)
+        now = _belief_view(self._router.beliefs, outcome.task, outcome.deployment, place)
+        return OutcomeView(
+            id=entry.id,
+            receipt=outcome.receipt,
+            task=outcome.task,
+            deployment=outcome.deployment,
+            score=outcome.score,
+            chance=now.chance,
+            deviation=now.deviation,
+            trials=now.trials,
+        )
+
+
+def load_beliefs(home: Path) -> Beliefs:
+    """From the file, and what the ledger has since; from the ledger alone when the file cannot be used.
+    Without a ledger there are none. Blocking."""
+    try:
+        kept = msgspec.json.decode((home / FILE).read_bytes(), type=_File)
+    except (OSError, msgspec.MsgspecError):
+        kept = _File()
+    if kept.v != 1:
+        kept = _File()
+    beliefs = Beliefs(kept.tallies)
+    try:
+        for said in outcomes(home, kept.entries):
+            if (outcome := outcome_from(said)) is not None:
+                beliefs.learn(outcome)
+    except LedgerError:
+        pass  # none yet; a damaged one is told by those who own it
+    return beliefs
+
+
+def outcome_from(said: Said) -> Outcome | None:
+    """An entry as `routing` counts it; None when its source is none that is known here."""
+    source: Source | None = next((known for known in WEIGHTS if known == said.source), None)
+    if source is None or not said.deployment:
+        return None
+    return Outcome(
+        task=said.task, deployment=said.deployment, score=said.score_ppm / PPM, source=source, receipt=said.of
+    )
+
+
+def shadow_report(home: Path) -> Sequence[str]:
+    """What shadow evaluation found, one line for each kind of task. Reads the ledger. Raises LedgerError."""
+    tallies: Mapping[str, ShadowTally] = {}
+    for said in outcomes(home):
+        if said.source == "judge":
+            tallies = counted(tallies, said.task, said.score_ppm / PPM)
+    return could_have_been_local(tallies)
+
+
+def _belief_view(beliefs: Beliefs, task: str, deployment: str, place: Place | None) -> BeliefView:
+    tier = place.tier if place is not None else "balanced"
+    now = beliefs.belief(task, deployment, tier)
+    return BeliefView(
+        task=task, deployment=deployment, chance=now.mean, deviation=now.deviation, trials=now.trials
+    )
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """The whole file or the one before, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, unfinished = tempfile.mkstemp(prefix=path.name, dir=path.parent)
+    part = Path(unfinished)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
