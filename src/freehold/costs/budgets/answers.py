@@ -1,0 +1,166 @@
+"""What the book says to a call that wants money, and what it tells when a budget comes to its marks. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from freehold.core.errors import CallError
+from freehold.costs.budgets.scopes import Payer
+
+if TYPE_CHECKING:  # accounts tell events, so they know this module
+    from freehold.costs.budgets.accounts import Account
+
+Code = Literal["budget_exhausted", "budget_price_unknown", "budget_unavailable"]
+"""No room for it; no bound on what it can cost; what is held cannot be written down."""
+
+EventKind = Literal["reached", "refused", "overrun"]
+
+SOON_S = 1.0
+"""When to come again for what calls under way may give back."""
+
+
+class Hold(msgspec.Struct, eq=False, gc=False):
+    """Money put aside for one attempt at an answer. The book's; others only keep it and hand it back."""
+
+    call: str
+    """The id of the call, and of its receipt."""
+    number: int
+    nanos: int
+    at_ms: int
+    """In whose window it counts: the call's start."""
+    who: Payer
+    accounts: tuple[Account, ...]
+    durable: bool = False
+    """It was written down before the call was sent."""
+    open: bool = True
+
+    @property
+    def key(self) -> str:
+        """No two holds have the same."""
+        return f"{self.call}/{self.number}"
+
+
+class BudgetEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that somebody may want to know. Money is integer nano-USD.
+
+    `reached`: spending came to `percent` of the limit; `refused`: a call did not fit; both once for each
+    window. `overrun`: a provider charged more than its prices allow.
+    """
+
+    kind: EventKind
+    budget: str
+    subject: str = ""
+    percent: int = 0
+    used_nanos: int
+    limit_nanos: int
+    at_ms: int
+
+    @property
+    def text(self) -> str:
+        """For a person."""
+        who = f"{self.budget} ({self.subject})" if self.subject else self.budget
+        sums = f"{usd(self.used_nanos)} of {usd(self.limit_nanos)} USD"
+        match self.kind:
+            case "reached":
+                return f"budget {who}: {self.percent} % is spent, {sums}"
+            case "refused":
+                return f"budget {who}: calls no longer fit, {sums} is spent"
+            case "overrun":
+                return f"budget {who}: a provider charged more than its prices allow, {sums} is spent"
+
+
+class Denial(msgspec.Struct, frozen=True, kw_only=True):
+    """The call does not fit, and is not to be sent. Nothing is held for it anywhere.
+
+    Of several budgets without room, the one that says no longest is named.
+    """
+
+    code: Code = "budget_exhausted"
+    budget: str = ""
+    subject: str = ""
+    need_nanos: int = 0
+    left_nanos: int = 0
+    limit_nanos: int = 0
+    held_nanos: int = 0
+    """By calls under way; what of it they do not spend comes back."""
+    may_free_up: bool = False
+    """Room may come back when calls under way end: waiting a little is better than a refusal."""
+    may_free_up_at: int | None = None
+    """When time alone makes room (the next window, or what leaves a rolling one); None: never. UTC, in
+    milliseconds."""
+    detail: str = ""
+    events: tuple[BudgetEvent, ...] = ()
+
+    def retry_after_s(self, now_ms: int) -> float | None:
+        """When it is worth to ask again."""
+        if self.may_free_up:
+            return SOON_S
+        return None if self.may_free_up_at is None else max(SOON_S, (self.may_free_up_at - now_ms) / 1000)
+
+    @property
+    def message(self) -> str:
+        """For the caller: which budget, how it stands, what to do."""
+        name = f"{self.budget} ({self.subject})" if self.subject else self.budget
+        if self.code == "budget_price_unknown":
+            return (
+                f"{self.detail or 'this model'} has no known price, and the budget {name} is never to be "
+                "passed: give its price under prices, or a ceiling_usd_per_call for this budget"
+            )
+        if self.code == "budget_unavailable":
+            return f"what is held for calls cannot be written down, so none is sent: {self.detail}"
+        held = f", and {usd(self.held_nanos)} is held for calls under way" if self.held_nanos else ""
+        return (
+            f"the budget {name} has {usd(self.left_nanos)} of {usd(self.limit_nanos)} USD left{held}; "
+            f"this call could cost {usd(self.need_nanos)}. {self._what_next}"
+        )
+
+    @property
+    def _what_next(self) -> str:
+        if self.may_free_up:
+            return "Try again in a moment, or allow it fewer output tokens."
+        if self.may_free_up_at is not None:
+            return f"There is room for it at {moment(self.may_free_up_at)}."
+        return "Raise the limit, or allow it fewer output tokens."
+
+
+class Degrade(Denial, frozen=True, kw_only=True):
+    """The call does not fit, but a cheaper candidate may be tried; where none is left, it is a denial."""
+
+
+class Ask(Denial, frozen=True, kw_only=True):
+    """The call does not fit, but a person may grant it; until somebody has, it is a denial."""
+
+
+def refusal(denial: Denial, now_ms: int) -> CallError:
+    """The denial for a client. 429 where it may come again, 402 where only somebody with a purse helps."""
+    retry_after_s = denial.retry_after_s(now_ms)
+    if denial.code == "budget_unavailable":
+        return CallError(kind="overloaded", status=503, code=denial.code, message=denial.message)
+    if retry_after_s is None:
+        return CallError(kind="billing", status=402, code=denial.code, message=denial.message)
+    return CallError(
+        kind="rate_limit",
+        status=429,
+        code=denial.code,
+        message=denial.message,
+        retry_after_s=retry_after_s,
+    )
+
+
+def usd(nanos: int) -> str:
+    """Dollars to the cent, or with two digits that say something below that."""
+    sign, nanos = ("-", -nanos) if nanos < 0 else ("", nanos)
+    digits = 2
+    while digits < 9 and nanos and nanos < 10 ** (10 - digits):
+        digits += 1
+    step = 10 ** (9 - digits)
+    whole, part = divmod((nanos + step // 2) // step, 10**digits)
+    return f"{sign}{whole:,}.{part:0{digits}d}"
+
+
+def moment(at_ms: int) -> str:
+    """A time as people and programs read it."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
