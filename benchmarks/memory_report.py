@@ -47,9 +47,8 @@ def _parts(found: Findings) -> Iterable[str]:
     yield "By model, all dry runs. Total: weights, caches, graph and output. Peers: all layers on one GPU."
     yield _by_model(found)
     yield (
-        "The embedded dry run tells no weights: in its totals they are the estimate's own (Debian's dry run and "
-        "the real loads check them). Peers' formulas are rewritten from "
-        "their sources, not their programs. "
+        "The embedded dry run tells no weights: in its totals they are the estimate's own (Debian's dry run "
+        "and real loads check them). Peers' formulas are rewritten from their sources, not their programs. "
         "Not measured: graphs and driver memory of a real GPU (there is none here); graphs are bounds from "
         "the same shapes, +330 MiB for each NVIDIA GPU and process."
     )
