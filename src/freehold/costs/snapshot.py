@@ -16,6 +16,8 @@ from pathlib import Path
 from freehold.costs.table import FORMAT, PriceTableError
 
 COMPILE_TIMEOUT_S = 60.0
+TABLES = f"genai-prices-*-format-{FORMAT}.json"
+"""Names of all tables in the folder."""
 
 
 def ensure_snapshot(cache_dir: Path) -> Path:
