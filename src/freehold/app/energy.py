@@ -1,7 +1,7 @@
 """What the machine's own work costs, in a running Freehold: its meter, its watts, and the sums of each day.
 
 `meter` is what the gateway tells of calls; it is None where the configuration names no cost. Sums by day go
-to `energy.json` in the state folder, so that `freehold costs` can tell what the machine cost while nothing ran.
+to `energy.json` in the state folder: `freehold costs` also tells what the machine cost while nothing ran.
 """
 
 from __future__ import annotations
