@@ -81,9 +81,9 @@ class PrefixMemory:
 
 
 def marked(body: bytes, model: str, prefixes: PrefixMemory, now_ms: int) -> Marked:
-    """A Messages request with marks where they pay: at the end of the tools, of the system prompt, of the last
-    user turn and of the one before. A single question without tools gets one only when its system prompt
-    comes again. A request that has marks of its own, or cannot be read, stays as it is."""
+    """A Messages request with marks where they pay: at the end of the tools, of the system prompt, of the
+    last user turn and of the one before. A single question without tools gets one only when its system
+    prompt comes again. A request that has marks of its own, or cannot be read, stays as it is."""
     if _MARKED in body:
         return Marked(body=body)
     try:
@@ -134,8 +134,8 @@ def _mark_fixed(fields: _Fields, least_bytes: int) -> tuple[list[str], int]:
 
 
 def _turn_ends(messages: list[msgspec.Raw]) -> list[tuple[int, str]]:
-    """Which messages end a prefix that will be read again: the last user turn of a talk under way, and the one
-    before it, which the call before has written. A single question is no talk yet."""
+    """Which messages end a prefix that will be read again: the last user turn of a talk under way, and the
+    one before it, which the call before has written. A single question is no talk yet."""
     users = [at for at, message in enumerate(messages) if _role(message) == "user"]
     if len(users) < 2 or len(messages) < 3:
         return []
