@@ -27,6 +27,8 @@ NAMES = ("ash", "birch", "cedar", "elm")
 EXTRA = "fir"
 SIGNALS = (signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGSTOP, signal.SIGABRT)
 PATIENCE_S = 60.0
+SETTLE_S = 20.0
+"""For connections of clients that left, and to servers that ended, to be closed from the other side."""
 _WORD = "storm "
 _WINDS = 3
 """Deeds that may be under way at the same time."""
@@ -90,6 +92,7 @@ class Storm:
                 for number in range(_WINDS):
                     group.create_task(self._weather(http, random.Random(self.seed * 100 + number)))
             await self._quiet(http)
+            await self._stop_all(http)
 
     # -- clients
 
@@ -175,6 +178,12 @@ class Storm:
         assert not answer.json().get("problems"), answer.text
         self.deeds["reload"] += 1
 
+    async def _stop_all(self, http: httpx.AsyncClient) -> None:
+        """What is still open afterwards belongs to nobody."""
+        for one in await self._servers(http):
+            answer = await http.post(f"/api/v1/servers/{one['name']}/stop")
+            assert answer.status_code == 200, answer.text
+
     async def _quiet(self, http: httpx.AsyncClient) -> None:
         """Until nothing is under way any more; orphans of a bug would be here for ever."""
         async with asyncio.timeout(PATIENCE_S):
@@ -215,6 +224,14 @@ def leftovers(folder: Path, pids: set[int]) -> list[str]:
 def descriptors(house: House) -> int:
     """Open files and sockets of Freehold itself."""
     return house.process.num_fds()
+
+
+def settled(house: House, most: int) -> int:
+    """The same, once there are no more than `most`; or after a while, however many there are."""
+    deadline = time.monotonic() + SETTLE_S
+    while (count := descriptors(house)) > most and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return count
 
 
 def summary(storm: Storm) -> str:
