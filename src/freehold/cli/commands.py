@@ -19,6 +19,7 @@ COMMANDS = {
     "top": "freehold.cli.top",
     "receipts": "freehold.cli.receipts",
     "costs": "freehold.cli.costs",
+    "budgets": "freehold.cli.budgets",
     "limits": "freehold.cli.limits",
     "doctor": "freehold.cli.doctor",
     "import": "freehold.cli.import_",

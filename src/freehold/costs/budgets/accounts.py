@@ -21,8 +21,8 @@ from freehold.costs.budgets.windows import FOREVER_MS, Span, leaves_ms
 
 GRANTED, FREE, HELD, SPENT, EXPIRED, LENT = range(6)
 
-_LATE_MS = 600_000
-"""For so long after its end a window is kept for calls that began in it."""
+_LATE_MS = 7_200_000
+"""For so long after its end a window is kept: no call waits longer than an hour before it is sent."""
 
 
 def post(balances: list[int], source: int, target: int, nanos: int) -> None:
@@ -39,6 +39,7 @@ class Account:
         "_slices",
         "_told",
         "balances",
+        "first_ms",
         "lapse_ms",
         "next_mark",
         "rule",
@@ -47,7 +48,7 @@ class Account:
         "subject",
     )
 
-    def __init__(self, rule: Rule, subject: str, span: Span) -> None:
+    def __init__(self, rule: Rule, subject: str, span: Span, at_ms: int) -> None:
         self.rule = rule
         self.subject = subject
         self.span = span
@@ -58,6 +59,8 @@ class Account:
         """Of a rolling window: what was spent and what has expired, by slice."""
         self.lapse_ms = FOREVER_MS
         """When the oldest slice leaves the window."""
+        self.first_ms = at_ms
+        """When the first call that is known of was on it."""
         self._told: dict[int, int] = {}
         """Percent -> when it was told."""
         self._refused = -FOREVER_MS
@@ -95,6 +98,7 @@ class Account:
     def charge(self, at_ms: int, nanos: int, into: int) -> None:
         """Post what was never held."""
         post(self.balances, FREE, into, nanos)
+        self.first_ms = min(self.first_ms, at_ms)
         if self.slice_ms:
             self.date(at_ms, nanos, into)
 

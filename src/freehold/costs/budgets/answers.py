@@ -61,7 +61,7 @@ class BudgetEvent(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """For a person."""
-        who = f"{self.budget} ({self.subject})" if self.subject else self.budget
+        who = named(self.budget, self.subject)
         sums = f"{usd(self.used_nanos)} of {usd(self.limit_nanos)} USD"
         match self.kind:
             case "reached":
@@ -103,7 +103,7 @@ class Denial(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def message(self) -> str:
         """For the caller: which budget, how it stands, what to do."""
-        name = f"{self.budget} ({self.subject})" if self.subject else self.budget
+        name = named(self.budget, self.subject)
         if self.code == "budget_price_unknown":
             return (
                 f"{self.detail or 'this model'} has no known price, and the budget {name} is never to be "
@@ -148,6 +148,11 @@ def refusal(denial: Denial, now_ms: int) -> CallError:
         message=denial.message,
         retry_after_s=retry_after_s,
     )
+
+
+def named(budget: str, subject: str) -> str:
+    """A budget by its label; one for each, by whom it is about: `agent:writer per day`."""
+    return budget.replace(":*", f":{subject}" if subject else ":(none)", 1)
 
 
 def usd(nanos: int) -> str:

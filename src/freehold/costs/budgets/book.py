@@ -46,11 +46,11 @@ class PostingsWriter(Protocol):
 
 
 class BudgetBook:
-    """Accounts by budget, subject and window. `writer` None: nothing is written (a look, a test)."""
+    """Accounts by budget, subject and window. Nothing is written before `write_to`."""
 
-    def __init__(self, rules: Sequence[Rule], writer: PostingsWriter | None = None) -> None:
+    def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
-        self._writer = writer
+        self._writer: PostingsWriter | None = None
         self._accounts: dict[tuple[str, str, int], Account] = {}
         self._matched: dict[Payer, Matched] = {}
         self._spans: dict[str, Span] = {}
@@ -243,6 +243,12 @@ class BudgetBook:
         account.charge(at_ms, nanos, SPENT)
         account.reached(at_ms)
 
+    def held(self, posting: Held) -> None:
+        """A hold that another process has, for a look at its book."""
+        matched = self._found(posting.who, posting.at)
+        for balances in matched.balances:
+            post(balances, FREE, HELD, posting.nanos)
+
     def expired(self, posting: Expired, *, again: bool) -> tuple[BudgetEvent, ...]:
         """A call of an earlier start whose end nobody saw. `again`: it was known before, and is told."""
         self._expired.append(posting)
@@ -292,6 +298,10 @@ class BudgetBook:
         )
         return opening([*(line_of(each) for each in (*holds, *self._expired, *moves)), *ends])
 
+    def write_to(self, writer: PostingsWriter) -> None:
+        """From now on holds are written down; `opening` stands there already."""
+        self._writer = writer
+
     # -- inside
 
     def _found(self, who: Payer, at_ms: int) -> Matched:
@@ -321,7 +331,7 @@ class BudgetBook:
         name = (rule.label, subject, span.start_ms)
         account = self._accounts.get(name)
         if account is None:
-            account = self._accounts[name] = Account(rule, subject, span)
+            account = self._accounts[name] = Account(rule, subject, span, at_ms)
         return account
 
     def _charge(self, who: Payer, nanos: int, at_ms: int, into: int) -> tuple[BudgetEvent, ...]:

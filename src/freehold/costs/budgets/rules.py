@@ -22,6 +22,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """What it is called, and how postings name it: no two have the same."""
     scope: Scope
     window: Window
+    window_words: str = ""
+    """The window as it was configured."""
     limit_nanos: int
     hard: bool = True
     action: Action | None = "refuse"
@@ -41,6 +43,7 @@ def _rule(budget: BudgetConfig) -> Rule:
         label=budget.label,
         scope=parse_scope(budget.scope),
         window=_window(budget),
+        window_words=budget.window,
         limit_nanos=nanos_of(budget.limit_usd),
         hard=budget.hard,
         action=budget.on_limit or ("refuse" if budget.hard else None),

@@ -1,0 +1,162 @@
+"""Budgets of a running Freehold: made from the configuration, the receipts and the postings; kept; shown.
+
+The gateway asks `queue` (or `book`) of each call; without a configured budget there is no `HouseBudgets`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from freehold.core.clock import Clock
+from freehold.core.config_budgets import BudgetConfig
+from freehold.costs.budgets.answers import BudgetEvent
+from freehold.costs.budgets.book import BudgetBook
+from freehold.costs.budgets.journal import FOLDER, PostingsFile, read_segments
+from freehold.costs.budgets.postings import Standing, call_of, expire, standing_of
+from freehold.costs.budgets.queue import BudgetQueue
+from freehold.costs.budgets.rules import Rule, rules_of
+from freehold.costs.budgets.scopes import Kind, Payer, subject_of
+from freehold.costs.budgets.views import BudgetView, views
+from freehold.costs.budgets.windows import FOREVER_MS, since_ms
+from freehold.receipts.entries import Receipt
+from freehold.receipts.spend import Spending, Spent, Wanted, cost_known, read_spending
+
+TICK_S = 0.5
+
+
+class HouseBudgets:
+    """Owns the book, its queue and its files. Use `open`; `keep` runs beside the calls, `close` ends it."""
+
+    def __init__(self, book: BudgetBook, file: PostingsFile, told: tuple[BudgetEvent, ...]) -> None:
+        self.book = book
+        self.queue = BudgetQueue(book)
+        self.at_start = told
+        """What the end of the last run has come to: to be told like all events."""
+        self._file = file
+
+    @classmethod
+    def open(cls, home: Path, budgets: Sequence[BudgetConfig], now_ms: int) -> HouseBudgets | None:
+        """None when nothing is configured. Blocks: reads sums of receipts; before the first call.
+
+        What calls of the last run held is settled by their receipts, or has expired. Raises PostingsError,
+        LedgerError.
+        """
+        if not budgets:
+            return None
+        rules = rules_of(budgets)
+        standing = standing_of(read_segments(home / FOLDER))
+        spending = read_spending(home, wanted_of(rules, now_ms))
+        book = book_of(rules, spending, standing)
+        told: tuple[BudgetEvent, ...] = ()
+        for posting in expire(standing, _receipted(home, standing, spending)):
+            told += book.expired(posting, again=False)
+        file = PostingsFile(home / FOLDER, book.opening())
+        book.write_to(file)
+        return cls(book, file, told)
+
+    async def keep(self, clock: Clock, complain: Callable[[str], None]) -> None:
+        """Write down and forget what has ended, and let nobody wait for too long; until it is cancelled."""
+        complained = False
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                self.tick(clock.now_ms())
+                complained = False
+            except OSError as error:
+                if not complained:
+                    complain(f"what budgets hold cannot be written down: {error.strerror or error}")
+                complained = True
+
+    def tick(self, now_ms: int) -> None:
+        """One step of `keep`. Raises OSError."""
+        self.queue.tick(now_ms)
+        self.book.tick(now_ms)
+
+    def views(self, now_ms: int) -> tuple[BudgetView, ...]:
+        """How all budgets stand."""
+        return views(self.book.rules, self.book.accounts(), now_ms)
+
+    def close(self) -> None:
+        """Let the file go; what has ended is in the receipts."""
+        self._file.close()
+
+
+def look(home: Path, budgets: Sequence[BudgetConfig], now_ms: int) -> tuple[BudgetView, ...]:
+    """How budgets stand in a state folder, beside a running Freehold or without one; changes nothing.
+
+    Held is only what was written down: calls under hard budgets. Raises PostingsError, LedgerError.
+    """
+    rules = rules_of(budgets)
+    standing = standing_of(read_segments(home / FOLDER))
+    spending = read_spending(home, wanted_of(rules, now_ms))
+    book = book_of(rules, spending, standing)
+    receipted = _receipted(home, standing, spending)
+    for posting in standing.open.values():
+        if call_of(posting.key) not in receipted:
+            book.held(posting)
+    return views(rules, book.accounts(), now_ms)
+
+
+def wanted_of(rules: Sequence[Rule], now_ms: int) -> list[Wanted]:
+    """Which sums of receipts tell how the budgets stand."""
+    return [_wanted(rule, now_ms) for rule in rules]
+
+
+def _wanted(rule: Rule, now_ms: int) -> Wanted:
+    since = since_ms(rule.window, now_ms)
+    return Wanted(
+        rule.scope.kind,
+        None if since == -FOREVER_MS else since,
+        rule.window.slice_ms if rule.window.rolls else None,
+    )
+
+
+def book_of(rules: Sequence[Rule], spending: Spending, standing: Standing) -> BudgetBook:
+    """What was spent, what has expired before, and loans; holds are left to the caller."""
+    book = BudgetBook(rules)
+    for rule, sums in zip(rules, spending.sums, strict=True):
+        for spent in sums:
+            subject = subject_of(rule.scope, _payer_of_sum(rule.scope.kind, spent))
+            if subject is not None:
+                book.spent_by(rule.label, subject, spent.nanos, spent.at_ms)
+    for receipt in spending.newer:
+        if receipt.cost_nanos:
+            book.spent(payer_of(receipt), receipt.cost_nanos, receipt.started_ms)
+    for posting in standing.expired:
+        book.expired(posting, again=True)
+    for posting in standing.moved:
+        book.moved(posting)
+    return book
+
+
+def payer_of(receipt: Receipt) -> Payer:
+    """Whom a receipt is by, as the budgets see it."""
+    return Payer(
+        provider=receipt.provider,
+        model=_model_id(receipt.provider, receipt.deployment),
+        project=receipt.project,
+        agent=receipt.agent,
+        session=receipt.session,
+        task=receipt.task,
+        key=receipt.via_key,
+    )
+
+
+def _payer_of_sum(kind: Kind, spent: Spent) -> Payer:
+    if kind == "all":
+        return Payer()
+    if kind == "model":
+        return Payer(provider=spent.name, model=_model_id(spent.name, spent.deployment))
+    return Payer(**{kind: spent.name})
+
+
+def _model_id(provider: str, deployment: str) -> str:
+    """A deployment at a provider is called `PROVIDER/model-id`."""
+    return deployment.removeprefix(f"{provider}/") if provider else deployment
+
+
+def _receipted(home: Path, standing: Standing, spending: Spending) -> dict[str, bool]:
+    ids = (call_of(key) for key in (*standing.open, *standing.unsure))
+    return cost_known(home, ids, spending.newer)
