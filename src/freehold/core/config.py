@@ -17,6 +17,7 @@ from freehold.core.config_cache import CacheConfig
 from freehold.core.config_prices import EnergyConfig, LimitsConfig, PriceConfig, SubscriptionConfig
 from freehold.core.config_routing import Route, RoutingConfig, TiersConfig
 from freehold.core.config_servers import Duration, EngineName, ServerConfig, Size
+from freehold.core.config_telemetry import TelemetryConfig
 
 __all__ = [
     "Alias",
@@ -217,6 +218,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     receipts: Annotated[ReceiptsConfig, Meta(description="What is kept beside the receipts.")] = (
         ReceiptsConfig()
     )
+    telemetry: Annotated[
+        TelemetryConfig, Meta(description="OpenTelemetry: what is passed on, and what leaves.")
+    ] = TelemetryConfig()
     discover: Annotated[
         bool,
         Meta(description="Look for model servers, API keys and GGUF files on this machine when starting."),

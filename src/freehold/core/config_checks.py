@@ -12,6 +12,7 @@ from freehold.core.config_cache import cache_problems
 from freehold.core.config_prices import Priced, price_problems
 from freehold.core.config_routing import Known, routing_problems
 from freehold.core.config_server_checks import Problem, server_problems
+from freehold.core.config_telemetry import telemetry_problems
 from freehold.core.errors import ConfigError
 from freehold.core.keys import normal_hash
 from freehold.core.listen import is_loopback, parse_listen
@@ -61,6 +62,7 @@ def problems_in(config: Config) -> Iterator[Problem]:
     )
     yield from price_problems(priced)
     yield from cache_problems(config.cache)
+    yield from telemetry_problems(config.telemetry, config.listen)
 
 
 def require_usable(config: Config) -> None:

@@ -105,6 +105,7 @@ def differences(old: Config, new: Config) -> tuple[Change, ...]:
         *_whole("subscriptions", old, new, "restart Freehold"),
         *_whole("limits", old, new, "restart Freehold"),
         *_whole("receipts", old, new, "restart Freehold"),
+        *_whole("telemetry", old, new, "restart Freehold"),
         *_whole("discover", old, new, "restart Freehold"),
     )
 
