@@ -127,7 +127,7 @@ class Search:
 
     def __init__(self, then: Callable[[Hit | None], None]) -> None:
         self.over = False
-        self.stop: Callable[[], None] | None = None
+        self.stop: Callable[[], object] | None = None
         self._then = then
 
     def answer(self, hit: Hit | None) -> None:
@@ -214,7 +214,7 @@ class Answers:
             self._misses += 1
         return ticket
 
-    def wait(self, ticket: Ticket, now_ms: int, then: Callable[[Hit | None], None]) -> Callable[[], None]:
+    def wait(self, ticket: Ticket, now_ms: int, then: Callable[[Hit | None], None]) -> Callable[[], object]:
         """Look where it takes longer; `then` is called once, now or later on the loop. Returns a function
         after which it is not called any more."""
         search = Search(then)

@@ -65,7 +65,7 @@ def _choices(
             {name: value for name, value in chunk.items() if name != "choices" and value is not None}
         )
         for piece in _list(chunk.get("choices")):
-            choice = choices.setdefault(piece.get("index") or 0, {"index": piece.get("index") or 0})
+            choice = choices.setdefault(_index(piece), {"index": _index(piece)})
             add(choice, piece)
             if piece.get("finish_reason") or "finish_reason" not in choice:
                 choice["finish_reason"] = piece.get("finish_reason")
@@ -87,7 +87,8 @@ def _add_chat(choice: JsonObject, piece: JsonObject) -> None:
 
 
 def _add_text(choice: JsonObject, piece: JsonObject) -> None:
-    _add(choice, "text", piece.get("text") or "")
+    text: object = piece.get("text")
+    _add(choice, "text", text if isinstance(text, str) else "")
 
 
 def _add_calls(message: JsonObject, deltas: list[JsonObject]) -> None:
@@ -95,11 +96,10 @@ def _add_calls(message: JsonObject, deltas: list[JsonObject]) -> None:
         return
     calls: list[JsonObject] = message.setdefault("tool_calls", [])
     for delta in deltas:
-        at = delta.get("index")
-        at = at if isinstance(at, int) else len(calls)
+        at = _index(delta, len(calls))
         while len(calls) <= at < _MOST_CALLS:
             calls.append({"type": "function"})
-        if at >= len(calls):
+        if not 0 <= at < len(calls):
             continue
         for name, value in delta.items():
             if name in ("function", "custom") and isinstance(value, dict):
@@ -166,13 +166,14 @@ def _messages(events: Iterator[JsonObject]) -> JsonObject | None:
         if kind == "message_start":
             message = _object(event.get("message"))
         elif kind == "content_block_start":
-            blocks[event.get("index") or 0] = _object(event.get("content_block"))
+            blocks[_index(event)] = _object(event.get("content_block"))
         elif kind == "content_block_delta":
-            _add_delta(blocks.get(event.get("index") or 0), _object(event.get("delta")))
+            _add_delta(blocks.get(_index(event)), _object(event.get("delta")))
         elif kind == "message_delta" and message is not None:
             message.update(_object(event.get("delta")))
             earlier = msgspec.json.encode(_object(message.get("usage")))
-            message["usage"] = _decode(merge_usage(earlier, msgspec.json.encode(event.get("usage") or {})))
+            later = msgspec.json.encode(_object(event.get("usage")))
+            message["usage"] = _decode(merge_usage(earlier, later))
         elif kind == "message_stop":
             ended = True
     if message is None or not ended:
@@ -194,7 +195,7 @@ def _add_delta(block: JsonObject | None, delta: JsonObject) -> None:
     if block is None:
         return
     if delta.get("type") == "citations_delta":
-        block["citations"] = [*(block.get("citations") or ()), delta.get("citation")]
+        block["citations"] = [*_list(block.get("citations")), *_list([delta.get("citation")])]
         return
     source, target = _DELTAS.get(str(delta.get("type")), ("", ""))
     if target:
@@ -203,8 +204,8 @@ def _add_delta(block: JsonObject | None, delta: JsonObject) -> None:
 
 def _finished(block: JsonObject) -> JsonObject:
     whole: JsonObject = _joined(block)
-    said: str = whole.pop(_JSON, "")
-    return {**whole, "input": _decode(said.encode())} if said else whole
+    said: object = whole.pop(_JSON, "")
+    return {**whole, "input": _decode(said.encode())} if isinstance(said, str) and said else whole
 
 
 # -- responses, ollama
@@ -236,6 +237,11 @@ _GATHER: Mapping[str, Callable[[Iterator[JsonObject]], JsonObject | None]] = {
     "responses": _responses,
     "ollama.chat": _ollama,
 }
+
+
+def _index(piece: JsonObject, otherwise: int = 0) -> int:
+    found = piece.get("index")
+    return found if isinstance(found, int) else otherwise
 
 
 def _object(value: object) -> JsonObject:

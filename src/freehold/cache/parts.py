@@ -65,7 +65,7 @@ def uncacheable(
         return Unkept("it asks for sound")
     if tools != "*":
         for name in _PROVIDER_RUN:
-            if document.get(name) and name not in tools:
+            if document.get(name) not in (None, False, []) and name not in tools:
                 return Unkept(f"the provider looks things up or runs something for it ({name})")
         for kind in _tool_types(document.get("tools")):
             if not _CLIENT_RUN.fullmatch(kind) and kind not in tools:

@@ -35,7 +35,7 @@ class Embedder(Protocol):
         """Cosine from which two texts count as alike, where nothing else is said."""
         ...
 
-    def embed(self, text: str, then: Callable[[Vector | None], None]) -> Callable[[], None]:
+    def embed(self, text: str, then: Callable[[Vector | None], None]) -> Callable[[], object]:
         """Call `then` once with the vector, now or later on the loop; None when none can be had (soon).
         Returns a function after which `then` is not called any more."""
         ...
@@ -47,7 +47,7 @@ class WordVectors:
     meaning = False
     threshold = 0.4
 
-    def embed(self, text: str, then: Callable[[Vector | None], None]) -> Callable[[], None]:
+    def embed(self, text: str, then: Callable[[Vector | None], None]) -> Callable[[], object]:
         then(word_vector(text))
         return _nothing
 
