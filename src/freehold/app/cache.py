@@ -128,7 +128,7 @@ class HouseEmbedder:
         self._rest_until_s = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def embed(self, text: str, then: Callable[[Vector | None], None]) -> Callable[[], None]:
+    def embed(self, text: str, then: Callable[[Vector | None], None]) -> Callable[[], object]:
         if not self.url or self._clock.monotonic_s() < self._rest_until_s:
             then(None)
             return _nothing
