@@ -21,6 +21,8 @@ from freehold.receipts.statements import statements
 Dimension = Literal[
     "project", "agent", "session", "task", "key", "model", "deployment", "provider", "server", "hour"
 ]
+By = Literal[Dimension, "day", "week", "month", "all"]
+"""What a report may be summed by: times that are no hours are put together from them."""
 
 _EXPRESSIONS: Mapping[Dimension, str] = {
     "project": "project",
@@ -66,6 +68,7 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     """One call, as far as money is concerned."""
 
     seq: int
+    id: str
     started_ms: int
     project: str
     agent: str
@@ -79,6 +82,7 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     cost_state: str
     cost_nanos: int
+    total_us: int
     usage: Usage
 
 

@@ -8,9 +8,9 @@ WHERE hour >= :first_hour AND hour < :last_hour {where}
 GROUP BY {numbers};
 
 -- name: calls
-SELECT seq, started_ms, project, agent, session, task, via_key, model, deployment, provider, server, outcome,
-  cost_state, cost_nanos, audio_in, audio_out, cache_read, cache_write_1h, cache_write_5m, fresh_in, image_in,
-  image_out, reasoning, visible_out, web_searches
+SELECT seq, id, started_ms, project, agent, session, task, via_key, model, deployment, provider, server,
+  outcome, cost_state, cost_nanos, total_us, audio_in, audio_out, cache_read, cache_write_1h, cache_write_5m, fresh_in,
+  image_in, image_out, reasoning, visible_out, web_searches
 FROM calls
 WHERE kind = 'call' AND started_ms >= :since_ms AND started_ms < :until_ms {where}
 ORDER BY seq;
