@@ -1,4 +1,4 @@
-"""Receipts, rollups and counters agree to the nano, whatever the calls were, and after a kill at any moment."""
+"""Receipts, rollups and counters agree to the nano: whatever the calls were, and after a kill -9."""
 
 from __future__ import annotations
 
