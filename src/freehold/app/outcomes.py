@@ -137,13 +137,7 @@ class OutcomeBook:
 
     def beliefs(self) -> list[BeliefView]:
         """Everything that rests on outcomes, the most tried first."""
-        tiers = {place.name: place for place in self._router.places}
-        rows = [
-            _belief_view(self._router.beliefs, task, name, tiers.get(name))
-            for task, row in self._router.beliefs.tallies.items()
-            for name in row
-        ]
-        return sorted(rows, key=lambda row: -row.trials)
+        return belief_views(self._router.beliefs, self._router.places)
 
     def _write(self, outcome: Outcome, call: Receipt | None, note: str) -> Receipt:
         now_ms = self._clock.now_ms()
@@ -195,6 +189,17 @@ def load_beliefs(home: Path) -> Beliefs:
     except LedgerError:
         pass  # none yet; a damaged one is told by those who own it
     return beliefs
+
+
+def belief_views(beliefs: Beliefs, places: Sequence[Place] = ()) -> list[BeliefView]:
+    """Everything that rests on outcomes, the most tried first."""
+    known = {place.name: place for place in places}
+    rows = [
+        _belief_view(beliefs, task, name, known.get(name))
+        for task, row in beliefs.tallies.items()
+        for name in row
+    ]
+    return sorted(rows, key=lambda row: -row.trials)
 
 
 def outcome_from(said: Said) -> Outcome | None:

@@ -21,6 +21,7 @@ COMMANDS = {
     "costs": "freehold.cli.costs",
     "budgets": "freehold.cli.budgets",
     "limits": "freehold.cli.limits",
+    "route": "freehold.cli.route",
     "doctor": "freehold.cli.doctor",
     "import": "freehold.cli.import_",
     "config": "freehold.cli.config",

@@ -50,14 +50,17 @@ class ControlClient:
         """The JSON at `path` as `answer`. Raises NotRunning, or FreeholdError with the server's own words."""
         return self._ask("GET", path, answer, _TIMEOUT_S)
 
-    def post(self, path: str, answer: type[T], timeout_s: float = _TIMEOUT_S) -> T:
-        """Order something, and wait for its JSON answer. Raises as `get`."""
-        return self._ask("POST", path, answer, timeout_s)
+    def post(self, path: str, answer: type[T], timeout_s: float = _TIMEOUT_S, body: object = None) -> T:
+        """Order something, with `body` as JSON where there is one, and wait for its JSON answer. Raises as
+        `get`."""
+        sent = None if body is None else msgspec.json.encode(body)
+        return self._ask("POST", path, answer, timeout_s, sent)
 
-    def _ask(self, method: str, path: str, answer: type[T], timeout_s: float) -> T:
+    def _ask(self, method: str, path: str, answer: type[T], timeout_s: float, body: bytes | None = None) -> T:
         connection = self._connect(self._host, self._port, timeout=timeout_s)
         try:
-            connection.request(method, path, headers=self._headers)
+            kind = {} if body is None else {"content-type": "application/json"}
+            connection.request(method, path, body=body, headers=self._headers | kind)
             response = connection.getresponse()
             body = response.read()
         except (OSError, http.client.HTTPException) as error:

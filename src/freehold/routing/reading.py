@@ -117,6 +117,7 @@ def read_ask(body: bytes, dialect: Dialect, said: Said) -> Ask:
         ),
         input_tokens=_tokens(body, images),
         output_tokens=500 if limit is None else min(limit, 500),
+        most_out=limit,
         prefix=_prefix(found, turns),
         critical=said.critical,
         max_wait_s=said.max_wait_s,

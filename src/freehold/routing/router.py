@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from freehold.core.catalog import Deployment
 from freehold.core.config_routing import AUTO
 from freehold.routing.auto import aim_of, decide
-from freehold.routing.outcomes import Beliefs, Outcome, Source
+from freehold.routing.outcomes import Beliefs, Outcome, Source, kind_of
 from freehold.routing.sticky import Sessions, asked_again
 from freehold.routing.world import Ask, Belief, Decision, Place, RoutingRules, Standing, Sticky, World
 
@@ -25,7 +25,6 @@ StandingOf = Callable[[Deployment], Standing]
 _WEIGHT = 0.2
 _SEEN = 64
 _REMEMBERED = 512
-_USUAL_OUT = 400.0
 
 
 class Learner(Protocol):
@@ -123,19 +122,26 @@ class Router:
     ) -> Routed:
         """Choose for a call. `chance` is a random number in 0..1; `standing` is asked once for each place
         that takes part. Notices a question that is asked again, and counts that against who answered it."""
+        ask = self.read(ask)
         former = self.sessions.of(ask.session, now_ms)
-        if not ask.task and self._learner is not None and ask.prompt:
-            ask = replace(ask, guess=self._learner.guess(ask.prompt))
         if former is not None and asked_again(ask, former, now_ms):
             self._notice(former.deployment, former.task, former.receipt, "retry")
             ask = replace(ask, failed=(former.deployment,))
         world = self.world(ask, standing, now_ms, budget_left_nanos)
-        task = aim_of(ask, world, self.rules).task
-        expected = int(self._out.get(task, _USUAL_OUT))
-        ask = replace(
-            ask, output_tokens=min(ask.output_tokens, expected) if ask.output_tokens < 500 else expected
+        return Routed(ask, self.judge(ask, world, chance))
+
+    def read(self, ask: Ask) -> Ask:
+        """The call with what memory adds: the kind of task as recognised, the usual length of an answer."""
+        if not ask.task and self._learner is not None and ask.prompt:
+            ask = replace(ask, guess=self._learner.guess(ask.prompt))
+        usual = self._out.get(kind_of(ask.task or ask.guess))
+        return (
+            ask if usual is None else replace(ask, output_tokens=min(int(usual), ask.most_out or int(usual)))
         )
-        return Routed(ask, decide(ask, world, self.rules, chance))
+
+    def judge(self, ask: Ask, world: World, chance: float) -> Decision:
+        """`auto.decide` by the rules in force."""
+        return decide(ask, world, self.rules, chance)
 
     def world(
         self, ask: Ask, standing: StandingOf, now_ms: int, budget_left_nanos: int | None = None
@@ -182,7 +188,7 @@ class Router:
         )
         _remember(self._calls, how.receipt, routed)
         if how.output_tokens:
-            before = self._out.get(task, _USUAL_OUT)
+            before = self._out.get(task, float(how.output_tokens))
             _remember(self._out, task, before + _WEIGHT * (how.output_tokens - before))
         self._time(how)
 

@@ -45,7 +45,9 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     needs: Needs = Needs()
     input_tokens: int = 0
     output_tokens: int = 500
-    """Expected, not allowed."""
+    """Expected of the answer."""
+    most_out: int | None = None
+    """Allowed, where the client said so."""
     prefix: bytes = b""
     """Names the beginning of the prompt: requests with the same one share a cache."""
     critical: bool = False

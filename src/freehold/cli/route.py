@@ -1,0 +1,171 @@
+"""`freehold route`: why a call goes where it goes, and what was learned."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from freehold.cli.control_client import find_running
+from freehold.cli.exits import NotRunning
+from freehold.cli.options import ConfigOption, HomeOption, JsonOption, UrlOption, chosen_home
+from freehold.cli.output import print_json, print_table, say
+from freehold.core.config_file import load_config
+from freehold.core.errors import FreeholdError
+from freehold.routing.world import dollars
+
+if TYPE_CHECKING:
+    from freehold.routing.explain import Candidate, ExplainIn, Explanation
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Why calls go where they go.")
+
+_EXPLAIN = "/api/v1/route/explain"
+
+Prompt = Annotated[str | None, typer.Option("--prompt", metavar="TEXT", help="A prompt to ask about.")]
+File = Annotated[
+    Path | None, typer.Option("--file", metavar="FILE", help="A file with the prompt; - for standard input.")
+]
+ReceiptId = Annotated[
+    str | None, typer.Option("--receipt", metavar="ID", help="A past call: what else it could have been.")
+]
+Task = Annotated[str, typer.Option("--task", metavar="KIND", help="As `x-freehold-task` would say it.")]
+Agent = Annotated[str, typer.Option("--agent", metavar="NAME", help="As `x-freehold-agent` would say it.")]
+Model = Annotated[str, typer.Option("--model", metavar="NAME", help="A name of yours with a route.")]
+Out = Annotated[
+    int | None, typer.Option("--output-tokens", metavar="N", min=0, help="Expected length of the answer.")
+]
+
+
+@app.command()
+def explain(
+    prompt: Prompt = None,
+    file: File = None,
+    receipt: ReceiptId = None,
+    task: Task = "",
+    agent: Agent = "",
+    model: Model = "auto",
+    output_tokens: Out = None,
+    config: ConfigOption = None,
+    home: HomeOption = None,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say who would answer a prompt, or why a past call went where it did, and what all others would cost.
+
+    Asks the running Freehold; without one it answers from the configuration and from what was learned.
+    """
+    from freehold.routing.explain import ExplainIn  # noqa: PLC0415 - not for `freehold --help`
+
+    if sum(each is not None for each in (prompt, file, receipt)) != 1:
+        raise typer.BadParameter("say one of --prompt TEXT, --file FILE and --receipt ID")
+    asked = ExplainIn(
+        prompt=_text(prompt, file),
+        receipt=receipt or "",
+        model=model,
+        task=task,
+        agent=agent,
+        output_tokens=output_tokens,
+    )
+    found = _explanation(asked, config, chosen_home(home), url)
+    if as_json:
+        print_json(found)
+    else:
+        tell(found)
+
+
+@app.command()
+def learned(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Say what outcomes taught: chances by kind of task, and which calls could have been local."""
+    from freehold.app.outcomes import belief_views, load_beliefs, shadow_report  # noqa: PLC0415
+
+    state = chosen_home(home)
+    rows = belief_views(load_beliefs(state))
+    shadows = list(shadow_report(state)) if rows else []
+    if as_json:
+        print_json({"beliefs": rows, "shadows": shadows})
+    elif not rows:
+        say("No outcomes yet. POST them to /api/v1/outcomes: {receipt, score: 0..1 or pass or fail}.")
+    else:
+        columns = ["TASK", "=DEPLOYMENT", ">CHANCE", ">GIVE OR TAKE", ">OUTCOMES"]
+        print_table(
+            columns,
+            [
+                (row.task or "other", row.deployment, f"{row.chance:.2f}", f"{row.deviation:.2f}",
+                 f"{row.trials:.1f}")
+                for row in rows
+            ],
+        )  # fmt: skip
+        for line in shadows:
+            say(line)
+
+
+def tell(found: Explanation) -> None:
+    """The decision in a sentence, a table of everybody, and what it saves."""
+    say(found.reason or "No reason is on the receipt: the call named its model.")
+    print()
+    print_table(
+        ["=", "=DEPLOYMENT", "TIER", ">CHANCE", ">PRICE", ">WAIT", "WHY"], map(_row, found.candidates)
+    )
+    print()
+    for line in _sentences(found):
+        say(line)
+
+
+def _row(one: Candidate) -> tuple[str, ...]:
+    return (
+        str(one.order or ""),
+        one.name,
+        one.tier,
+        f"{one.chance:.2f}",
+        dollars(one.price_nanos),
+        f"{one.wait_s:.1f} s" if one.wait_s else "",
+        one.why,
+    )
+
+
+def _sentences(found: Explanation) -> Iterator[str]:
+    tokens = f"{found.input_tokens:,} tokens in, {found.output_tokens:,} out"
+    if found.receipt:
+        who = found.deployment or "Nobody"
+        yield f"{who} answered {found.receipt}, {tokens}: {dollars(found.cost_nanos)}."
+        cost = found.cost_nanos
+    else:
+        yield f"Prices are for {tokens}, as expected."
+        cost = found.candidates[0].price_nanos if found.candidates else None
+    if found.demanded:
+        yield f"A chance of {found.demanded:.2f} was demanded."
+    if found.baseline and found.baseline_nanos is not None and cost is not None:
+        saved = found.baseline_nanos - cost
+        yield f"{found.baseline}, the baseline: {dollars(found.baseline_nanos)}" + (
+            f"; saved {dollars(saved)}." if saved > 0 else "."
+        )
+    if not found.live:
+        yield "No running Freehold was asked: how servers are doing is not known."
+
+
+def _text(prompt: str | None, file: Path | None) -> str:
+    if file is None:
+        return prompt or ""
+    if str(file) == "-":
+        return sys.stdin.read()
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise FreeholdError(f"cannot read {file}: {error.strerror}") from error
+
+
+def _explanation(asked: ExplainIn, config: Path | None, home: Path, url: str | None) -> Explanation:
+    """The running Freehold's; without one, from files. Another address is only asked when it is named."""
+    from freehold.app.explain import own_explanation  # noqa: PLC0415
+    from freehold.routing.explain import Explanation  # noqa: PLC0415
+
+    try:
+        return find_running(home, url).post(_EXPLAIN, Explanation, body=asked)
+    except NotRunning:
+        if url is not None:
+            raise
+    return own_explanation(load_config(config, os.environ, Path.cwd()), home, os.environ, asked)
