@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from freehold.adapters.power.watts import Watts
 from freehold.app.price_table import keep_document
 from freehold.core.clock import Clock
 from freehold.core.config_prices import EnergyConfig
@@ -33,11 +34,15 @@ class HouseEnergy:
     """`read_watts` measures the machine (None: it cannot); it may take milliseconds, so a thread calls it."""
 
     def __init__(
-        self, config: EnergyConfig, home: Path, clock: Clock, read_watts: Callable[[], float | None]
+        self,
+        config: EnergyConfig,
+        home: Path,
+        clock: Clock,
+        read_watts: Callable[[], float | None] | None = None,
     ) -> None:
         self._path = home / ENERGY_FILE
         self._clock = clock
-        self._read_watts = read_watts
+        self._read_watts = read_watts or Watts()
         rules = rules_of(config)
         self.meter: LocalMeter | None = None
         self._days: Days = {}

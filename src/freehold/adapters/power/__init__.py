@@ -1,0 +1,1 @@
+"""What the machine draws, as far as it can measure itself. What that costs is `costs.local`."""
