@@ -5,7 +5,7 @@ from __future__ import annotations
 import runpy
 import sys
 
-NAMES = ("gateway", "ledger", "memory", "servers", "deaths", "routing", "profile_gateway")
+NAMES = ("gateway", "ledger", "memory", "servers", "deaths", "routing", "cache", "profile_gateway")
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ _QUOTED = re.compile(r'"([^"]+)"|(?<!\w)\'([^\']+)\'(?!\w)')
 _LITERAL = re.compile(
     r"https?://\S+|[\w.+-]+@[\w-]+\.[\w.]+|(?:~|\.{0,2})/[\w./-]+|\b\w+(?:[./_]\w+)+\b|\w*\(\)|\B--?[a-z][\w-]*"
 )
-_NUMBER = re.compile(r"[$€£]?-?\d[\d,]*(?:\.\d+)?(?:st|nd|rd|th)?%?")
-_TOKEN = re.compile(r"[$€£]?-?\d[\d,]*(?:\.\d+)?(?:st|nd|rd|th)?%?|[^\W\d_][\w+#°'-]*|°[cf]|[%+*/=<>,]")
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:st|nd|rd|th)?")
+_TOKEN = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:st|nd|rd|th)?|[^\W\d_][\w+#°'-]*|°[cf]|[%$€£+*/=<>,]")
 _CONTRACTIONS = (
     (re.compile(r"\bcan't\b|\bcannot\b"), "can not"),
     (re.compile(r"\bwon't\b"), "will not"),
@@ -30,12 +30,16 @@ _CONTRACTIONS = (
     (re.compile(r"'(?:re|ve|ll|d|m)\b"), " "),
 )
 _DIRECTED = frozenset(
-    ("to", "from", "into", "than", "over", "before", "after", "until", "since", "by", "against", "toward")
+    ("to", "from", "than", "over", "before", "after", "until", "since", "by", "against", "toward", "under")
 )
-_BESIDE = frozenset(
-    ("in", "on", "at", "with", "for", "using", "via", "inside", "within", "during", "per", "under")
-)
+_BESIDE = frozenset(("in", "on", "at", "with", "using", "via", "within", "during", "per", "of", "by"))
+_BOUNDARY = frozenset((",", "for", "between", "which", "what", "when", "if", "and", "or", "but"))
+_WORD = re.compile(r"[^\W\d_][\w+#'-]*")
 _SENTENCE_END = re.compile(r"[.!?\n:]\s*$")
+_SOFT_ASKS = frozenset(("q-how", "q-can", "q-mean"))
+"""A model of meaning sees these through."""
+_VAGUE_ASKS = frozenset(("q-can", "q-many"))
+"""Say nothing beside another one: "where can I", "how much does it cost"."""
 _FEW = 2
 """So many content words say the same in either order ("capital of France", "France's capital")."""
 
@@ -43,15 +47,22 @@ _FEW = 2
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """The facts of a text."""
 
-    words: tuple[str, ...]
-    """Content words in one spelling, in order where that may matter; directions between them."""
-    beside: tuple[str, ...]
-    """Groups that only add circumstances ("in python"), sorted."""
+    bag: tuple[str, ...]
+    """All content words in one spelling, sorted; `not-` before what is denied."""
+    main: tuple[str, ...]
+    """Those outside of circumstances ("in python"), as they follow each other."""
+    beside: frozenset[tuple[str, str]]
+    """(word in front, word of a circumstance), where there is one in front."""
+    directed: frozenset[tuple[str, str]]
+    """(preposition, word) where that says a direction."""
     asks: tuple[str, ...]
-    """Ways of asking."""
+    """Ways of asking, sorted."""
     numbers: tuple[str, ...]
+    """With their units, in order."""
+    units: tuple[str, ...]
+    """Without a number, sorted."""
     negations: int
-    names: tuple[str, ...]
+    names: frozenset[str]
     """Words written as names, or otherwise not common."""
     literal: tuple[str, ...]
     """Quotes, code, addresses, as they stand."""
@@ -72,55 +83,73 @@ def read(text: str) -> Reading:
 
 def signature(reading: Reading, *, meaning: bool) -> tuple[object, ...]:
     """What must be equal before two questions are compared at all. `meaning`: a model compares the rest."""
-    hard = (reading.numbers, reading.negations, reading.literal)
+    hard = (reading.numbers, reading.units, reading.negations, reading.literal)
     if meaning:
-        return (*hard, tuple(sorted(set(reading.names))))
-    return (*hard, reading.words, reading.beside, reading.asks)
+        return (*hard, tuple(sorted(reading.names)))
+    return (*hard, reading.bag, reading.asks)
 
 
-def conflict(one: Reading, other: Reading) -> str:
-    """Where a model finds two questions alike: what speaks against it; empty when nothing does."""
-    mine, theirs = set(one.words), set(other.words)
-    only_mine, only_theirs = mine - theirs, theirs - mine
+def conflict(one: Reading, other: Reading, *, meaning: bool) -> str:
+    """What speaks against two questions of one signature; empty when nothing does."""
+    if meaning and (why := _opposed(one, other)):
+        return why
+    if one.directed != other.directed and not _same_directions(one.directed, other.directed):
+        return "another direction"
+    if one.beside - other.beside and other.beside - one.beside:
+        return "other circumstances"
+    return "" if _same_order(one, other) else "another order"
+
+
+def _opposed(one: Reading, other: Reading) -> str:
+    mine, theirs = set(one.bag), set(other.bag)
     for pair in _OPPOSITES:
-        if (pair & only_mine and pair & only_theirs) or (pair <= mine) != (pair <= theirs):
+        if (pair & mine - theirs and pair & theirs - mine) or (pair <= mine) != (pair <= theirs):
             return f"opposites: {' and '.join(sorted(pair))}"
-    hard = {word for word in only_mine | only_theirs if word not in _SOFT and word not in _DIRECTED}
+    hard = {word for word in mine ^ theirs if word not in _SOFT}
     if hard:
         return f"only in one: {', '.join(sorted(hard))}"
-    if _asked(one) != _asked(other):
+    if (set(one.asks) ^ set(other.asks)) - _SOFT_ASKS:
         return "another kind of question"
-    if (_DIRECTED & mine or _DIRECTED & theirs) and not _same_order(one.words, other.words):
-        return "another direction"
     return ""
 
 
-def _asked(reading: Reading) -> frozenset[str]:
-    return frozenset(reading.asks) - {"q-how"}
+def _same_directions(one: frozenset[tuple[str, str]], other: frozenset[tuple[str, str]]) -> bool:
+    """Whether no word is led to in one and from in the other. A lone `to` may stand before a verb."""
+    said = {word for _, word in one & other}
+    return all(way == "to" and word not in said for way, word in one ^ other) and not (
+        {word for _, word in one - other} & {word for _, word in other - one}
+    )
 
 
-def _same_order(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    shared = set(one) & set(other) - _SOFT
-    return [word for word in one if word in shared] == [word for word in other if word in shared]
+def _same_order(one: Reading, other: Reading) -> bool:
+    mine_only, theirs_only = set(one.main) - set(other.main), set(other.main) - set(one.main)
+    if mine_only & set(other.bag) and theirs_only & set(one.bag):
+        return False  # thing and circumstance have changed places: grams in an ounce, ounces in a gram
+    shared = (set(one.main) & set(other.main)) - _SOFT
+    mine, theirs = ([word for word in reading.main if word in shared] for reading in (one, other))
+    few = len(shared) <= _FEW and not one.directed and not other.directed
+    return mine == theirs or few
 
 
 def _literals(text: str) -> tuple[tuple[str, ...], str]:
+    """Quotes, code and addresses as they stand, and the text without them."""
     found: list[str] = []
 
-    def take(match: re.Match[str]) -> str:
+    def lift(match: re.Match[str]) -> str:
+        if _NUMBER.fullmatch(match[0]):
+            return match[0]
         found.append(next((group for group in match.groups() if group), match[0]))
         return " "
 
-    plain = _CODE.sub(take, text)
-    plain = _QUOTED.sub(take, plain)
-    plain = _LITERAL.sub(lambda match: match[0] if _NUMBER.fullmatch(match[0]) else take(match), plain)
-    return tuple(found), plain
+    for pattern in (_CODE, _QUOTED, _LITERAL):
+        text = pattern.sub(lift, text)
+    return tuple(found), text
 
 
 def _named(text: str) -> frozenset[str]:
     """Words with a capital that the start of a sentence does not explain, in lower case."""
     names: set[str] = set()
-    for match in re.finditer(r"[^\W\d_][\w+#'-]*", text):
+    for match in _WORD.finditer(text):
         word = match[0]
         begins = match.start() == 0 or _SENTENCE_END.search(text[: match.start()])
         if any(sign.isupper() for sign in word[1:]) or (word[0].isupper() and not begins and word != "I"):
@@ -132,15 +161,16 @@ def _reading(plain: str, named: frozenset[str], literal: tuple[str, ...]) -> Rea
     found = _Facts(named)
     for sign in _TOKEN.findall(plain):
         found.take(sign)
-    main = found.main
-    ordered = len(main) > _FEW or bool(_DIRECTED & set(main))
     return Reading(
-        words=tuple(main if ordered else sorted(main)),
-        beside=tuple(sorted(" ".join(group) for group in found.groups if group)),
-        asks=tuple(sorted(found.asks)),
+        bag=tuple(sorted(found.bag)),
+        main=tuple(found.main),
+        beside=frozenset(found.beside),
+        directed=frozenset(found.directed),
+        asks=tuple(sorted(found.asks - _VAGUE_ASKS or found.asks)),
         numbers=tuple(found.numbers),
+        units=tuple(sorted(found.units)),
         negations=found.negations,
-        names=tuple(found.names),
+        names=frozenset(found.names),
         literal=literal,
     )
 
@@ -149,51 +179,95 @@ class _Facts:
     """What is gathered word by word."""
 
     def __init__(self, named: frozenset[str]) -> None:
+        self.bag: list[str] = []
         self.main: list[str] = []
-        self.groups: list[list[str]] = []
+        self.beside: set[tuple[str, str]] = set()
+        self.directed: set[tuple[str, str]] = set()
         self.asks: set[str] = set()
         self.numbers: list[str] = []
-        self.names: list[str] = []
+        self.units: list[str] = []
+        self.names: set[str] = set()
         self.negations = 0
         self._named = named
-        self._into = self.main
+        self._is_beside = False
+        self._head = ""
+        self._run = 0
+        """So many words of `main` stand directly before this one."""
+        self._way = ""
+        self._denied = False
         self._after_number = False
 
     def take(self, word: str) -> None:
         """The next word, number or sign, in lower case."""
         number = _number(word)
         unit = UNITS.get(word)
-        if number is not None or (unit is not None and (self._after_number or len(word) > _SHORT_UNIT)):
-            self.numbers.append(number or unit or "")
-            self._into.append(number or unit or "")
+        after_number, self._after_number = self._after_number, number is not None
+        if number is not None:
+            self.numbers.append(number)
+            self._content(number)
+        elif unit is not None and after_number:
+            self.numbers[-1] += unit
+            self._content(unit)
+        elif unit is not None and (len(word) > _SHORT_UNIT or word in _PLAIN_UNITS):
+            self.units.append(unit)
+            self._content(unit)
+        elif not self._grammar(word):
+            if word.removesuffix("'s") in self._named:
+                self.names.add(_stem(word))
+                self._content(_stem(word))
+            else:
+                self._word(canonical(word))
+            if word.endswith("'s"):
+                self._owner()
+
+    def _grammar(self, word: str) -> bool:
+        """Words that only place the others."""
+        if word.startswith("q-"):
+            self.asks.add(word)
+            self._is_beside, self._head = False, ""
         elif word in NEGATIONS:
             self.negations += 1
-            self._into.append("not")
-        elif word == ",":
-            self._into = self.main
-        elif word.startswith("q-"):
-            self.asks.add(word)
-            self._into = self.main
+            self._denied = True
         elif word in _BESIDE:
-            beside: list[str] = []
-            self.groups.append(beside)
-            self._into = beside
+            self._head = self.main[-1] if self.main and not self._is_beside else self._head
+            self._is_beside = True
+            self._way = word if word in _DIRECTED else ""
         elif word in _DIRECTED:
-            self._into = self.main
-            self.main.append(word)
+            self._is_beside, self._way = False, word
+        elif word in _BOUNDARY:
+            self._is_beside, self._head = False, ""
         elif word not in STOP or word in self._named:
-            self._content(word)
-        self._after_number = number is not None
+            return False
+        self._run = 0
+        return True
+
+    def _owner(self) -> None:
+        """What was just said owns what follows: "France's capital" is the capital of France."""
+        if not self._is_beside:
+            del self.main[len(self.main) - self._run :]
+        self._run = 0
+
+    def _word(self, word: str) -> None:
+        self._content(word)
+        if word not in _SOFT and word not in _GROUPS:
+            self.names.add(word)
 
     def _content(self, word: str) -> None:
-        found = canonical(word)
-        self._into.append(found)
-        if word in self._named or (found not in _SOFT and found not in _GROUPS):
-            self.names.append(found)
+        if self._way:
+            self.directed.add((self._way, word))
+        denied = f"not-{word}" if self._denied else word
+        self.bag.append(denied)
+        if not self._is_beside:
+            self.main.append(denied)
+            self._run += 1
+        elif self._head:
+            self.beside.add((self._head, denied))
+        self._way, self._denied = "", False
 
 
-_SHORT_UNIT = 2
-"""Letters; a shorter unit is one only behind a number ("5 m"), else a word."""
+_SHORT_UNIT = 3
+"""Letters; so short a unit is one only behind a number ("5 m"), else a word."""
+_PLAIN_UNITS = frozenset(("day", "°c", "°f", "usd", "eur", "gbp", "%"))
 
 
 def _number(word: str) -> str | None:
@@ -202,8 +276,8 @@ def _number(word: str) -> str | None:
         return NUMBERS[word]
     if not _NUMBER.fullmatch(word):
         return None
-    value = re.sub(r"(?<=\d)(?:st|nd|rd|th)", "", word.replace(",", ""))
-    return re.sub(r"\.0+(?=\D|$)", "", value)
+    value = re.sub(r"(?:st|nd|rd|th)$", "", word.replace(",", ""))
+    return re.sub(r"\.0+$", "", value)
 
 
 # -- words in one spelling
@@ -219,8 +293,8 @@ def _stem(word: str) -> str:
     word = word.removesuffix("'s").removesuffix("'")
     if len(word) <= 3 or not word.isalpha():
         return word
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
+    if word.endswith(("ies", "ied")):
+        return word[:-3] + "y" if len(word) > 4 else word[:-1]
     if word.endswith(("ches", "shes", "sses", "xes")):
         return word[:-2]
     if word.endswith("s") and not word.endswith(("ss", "us", "is")):
@@ -233,6 +307,7 @@ def _stem(word: str) -> str:
 
 _VOWEL = re.compile(r"[aeiouy]")
 _SHORT_SYLLABLE = re.compile(r"[^aeiou]*[aeiou][^aeiouwxy]")
+_MUTE_E = ("at", "c", "v", "z", "u", "us", "ud", "id", "ag", "ar", "ir", "ut", "ib", "is")
 _DOUBLED = re.compile(r"([bdfgmnprt])\1$")
 
 
@@ -240,7 +315,7 @@ def _bare(stem: str) -> str:
     """What `-ing` or `-ed` was put to: hopp -> hop, hop -> hope, creat -> create, visit -> visit."""
     if _DOUBLED.search(stem):
         return stem[:-1]
-    ends = stem.endswith(("at", "c", "v", "z", "u", "iv", "us")) and len(stem) > 1
+    ends = stem.endswith(_MUTE_E)
     return stem + "e" if ends or _SHORT_SYLLABLE.fullmatch(stem) else stem
 
 

@@ -28,18 +28,18 @@ _GOOD_ENDS: Mapping[str, frozenset[str]] = {
     "responses": frozenset(("completed",)),
     "ollama.chat": frozenset(("stop",)),
 }
-_CALLED = re.compile(rb'"(?:tool_calls|function_call|tool_use|custom_tool_call|[a-z_]+_call)"')
-_REFUSED = re.compile(rb'"refusal"')
+_MORE_THAN_TEXT = (b'"tool_calls"', b'"function_call"', b'"tool_use"', b'_tool_use"', b'"refusal"')
+"""What a stream of nothing but text has not."""
 _END = re.compile(rb'"(?:finish_reason|stop_reason|done_reason)"\s*:\s*"([a-z_]+)"')
 _ERROR = re.compile(rb'"error"\s*:\s*[{"]')
-_SAYS = re.compile(rb'"(?:content|text|delta|thinking)"\s*:\s*"[^"]')
+_SAYS = re.compile(rb'"(?:content|text)"\s*:\s*"[^"]')
 _LAST_EVENT: Mapping[str, bytes] = {
     "chat": b"[DONE]",
     "completions": b"[DONE]",
     "messages": b"message_stop",
-    "responses": b'"response.completed"',
     "ollama.chat": b'"done":true',
 }
+"""Of streams that can be judged by their bytes; the last event of Responses says everything itself."""
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -64,13 +64,11 @@ def objection(endpoint: str, form: Form, status: int, body: bytes, tools: Tools)
 
 def _plain_stream(endpoint: str, body: bytes) -> str | None:
     """The verdict on a stream of nothing but text, without reading every event; None when there is more."""
-    if _CALLED.search(body) or _REFUSED.search(body) or endpoint not in _LAST_EVENT:
+    if endpoint not in _LAST_EVENT or any(mark in body for mark in _MORE_THAN_TEXT):
         return None
-    if _ERROR.search(body):
+    if b'"error"' in body and _ERROR.search(body):
         return "it is an error"
-    if endpoint == "responses":
-        return None  # its last event says everything
-    if _LAST_EVENT[endpoint] not in body.replace(b" ", b"")[-400:]:
+    if _LAST_EVENT[endpoint] not in body[-800:].replace(b" ", b""):
         return "it has no end"
     ends = _END.findall(body)
     good = _GOOD_ENDS[endpoint]

@@ -61,7 +61,7 @@ class QuestionIndex:
             likeness = min(cosine(vector, entry.vector), 1.0)
             if likeness < self._threshold or (best is not None and likeness <= best.likeness):
                 continue
-            if not self._meaning or not conflict(reading, entry.reading):
+            if not conflict(reading, entry.reading, meaning=self._meaning):
                 best = Alike(key, likeness)
         if best is not None:
             self._order.move_to_end(best.key)

@@ -45,7 +45,7 @@ class WordVectors:
     """The embedder that needs no model."""
 
     meaning = False
-    threshold = 0.4
+    threshold = 0.3
 
     def embed(self, text: str, then: Callable[[Vector | None], None]) -> Callable[[], object]:
         then(word_vector(text))

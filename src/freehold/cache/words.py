@@ -21,14 +21,14 @@ and or hey hi hello thanks thank ok okay well now then one someone somebody peop
 something thing things kind sort let lets want need like know wonder wondering curious about tell give
 show explain describe help question answer quick quickly briefly short shortly concise get got go going if
 whether as which what whats how when where who why whose whom way ways possible possibly happen happens
-happened occur occurs occurred take takes took
+happened occur occurs occurred take takes took calculate compute determine
 """
 STOP = frozenset(_STOP.split())
 """Words that carry no fact. Those with a fact in them (question words, ways of asking) are read before."""
 
 _NEGATIONS = """
 not no never none neither nor nothing nobody nowhere without except excluding cannot unless lacking lack
-avoid avoiding stop prevent preventing rather instead only
+avoid avoiding stop prevent preventing rather instead only but other else
 """
 NEGATIONS = frozenset(_NEGATIONS.split())
 
@@ -48,7 +48,7 @@ cm centimeter centimeters centimetre centimetres
 mm millimeter millimeters millimetre millimetres
 mi mile miles
 ft foot feet
-in inch inches
+inch inches
 yd yard yards
 kg kilo kilos kilogram kilograms kgs
 g gram grams gramme grammes
@@ -89,15 +89,17 @@ UNITS = {form: group[0] for group in _groups(_UNITS) for form in group}
 """Spellings of units, behind a number or as words of their own, by the first of their line."""
 
 _SAME = """
-create make build generate produce construct
+create make build generate produce construct built made constructed
 remove delete erase drop
 fix repair solve resolve
 start begin launch
-buy purchase
+buy purchase bought purchased
 change modify alter edit
 reset recover restore
 find locate
 large big huge
+largest biggest
+smallest tiniest
 small little tiny
 fast quick rapid speedy
 difference distinction differ different compare comparison versus vs distinguish
@@ -120,22 +122,20 @@ combine merge join
 split divide separate
 shop store
 show display
-mean meaning definition define signify
 cause reason lead
 invent inventor
 write author wrote written writer
 found founder establish founded
 discover discoverer
 paint painter painted
-compute calculate calculation determine
 transform convert conversion turn turned
 translate translation
 population inhabitant
 work function operate
 use utilize utilise employ
 improve enhance
-speed velocity
-cost price expense
+lower reduce decrease
+raise increase
 sign symptom
 cure treat treatment remedy
 city town
@@ -156,7 +156,6 @@ document doc
 sign-up register registration
 email mail
 video clip
-beginning opening
 """
 SAME = {form: group[0] for group in _groups(_SAME) for form in group}
 """Words that mean the same wherever it matters, by the first of their line."""
@@ -205,8 +204,23 @@ allowed supposed
 SOFT = frozenset(_SOFT.split())
 """Where a model judges meaning, these may stand in one question only."""
 
+_MEASURES = {
+    "q-height": "how tall|how high|height",
+    "q-size": "how big|how large|size",
+    "q-speed": "how fast|speed|velocity",
+    "q-depth": "how deep|depth",
+    "q-weight": r"how heavy|weight|how much (?:does|do|did) (?=.*\bweigh)|weigh",
+    "q-far": "how far|distance",
+    "q-often": "how often|how frequently|frequency",
+    "q-warm": "how hot|how cold|how warm|at what temperature|temperature",
+    "q-long": "how long|length|duration|period",
+    "q-old": "how old|at what age|what age|age",
+    "q-cost": "how much money|how expensive|how costly|cost|costs|price|prices|expense|expenses",
+    "q-many": "the number of|what amount of|amount of|count of|how many|how much|population",
+    "q-mean": "what is the meaning of|meaning|mean|means|definition|define|signify",
+}
 PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(rf"\b(?:{pattern})\b"), f" {word} ")
+    (re.compile(rf"(?<![\w-])(?:{pattern})(?![\w-])"), f" {word} ")
     for pattern, word in (
         (r"log ?in|sign ?in|log-in|sign-in|log into|sign into", "sign-in"),
         (r"log ?out|sign ?out|log-out|sign-out|log off", "sign-out"),
@@ -219,45 +233,31 @@ PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"lower ?case|lower-case|small letters", "lowercase"),
         (r"back ?up|back-up", "backup"),
         (r"e-mail", "email"),
-        (r"the number of|number of|the count of|count of|how many|amount of", "q-many"),
-        (
-            r"how much (?:does|do|did|will|would) (?=.*\bcost)|how much money|"
-            r"how expensive|how pricey|how costly",
-            "q-cost",
-        ),
-        (r"how much (?=is|are|was|were)", "q-cost"),
-        (r"how long|what duration|for how long", "q-long"),
-        (r"how old|what age|at what age", "q-old"),
-        (r"how far", "distance"),
-        (r"how tall|how high", "height"),
-        (r"how big|how large", "size"),
-        (r"how fast", "speed"),
-        (r"how deep", "depth"),
-        (r"how heavy|how much (?:does|do) (?=.*\bweigh)", "weight"),
-        (r"how often|how frequently", "frequency"),
-        (r"how hot|how cold|how warm", "temperature"),
-        (
-            r"how come|for what reason|what is the reason|what are the reasons|the reason|"
-            r"reasons? (?:for|why)",
-            "q-why",
-        ),
-        (
-            r"what (?:is|are) the causes? of|what causes|what caused|what makes|what made|causes? of|why",
-            "q-why",
-        ),
-        (r"what time", "q-time"),
-        (r"what year|which year|what date|which date|what day|which day|when", "q-when"),
-        (r"in what place|at what place|where", "q-where"),
+        (r"into", "to"),
+        (r"(?:can|could|would|will) you (?:please )?(?:tell|give|show|explain|help)(?: me)?", ""),
+        (r"(?:i (?:would|'d) like|i want|i need|allowed|able|going|trying|want|need|have) to", ""),
+        (r"how much (?:is|are)(?= -?\d)", ""),
         (r"which person|what person|whom|who", "q-who"),
+        (r"how come|for what reason|what is the reason|what are the reasons|the reason", "q-why"),
+        (r"what (?:is|are) the causes? of|what causes|what caused|what makes|what made|why", "q-why"),
+        *((pattern, word) for word, pattern in _MEASURES.items()),
+        (r"what time(?! is it)", "q-when"),
+        (r"what time", "q-time"),
+        (r"^(?:list|name|enumerate|state) (?:all )?(?:of )?the", "which"),
+        (r"how (?:do|does|did)(?= .*\bdiffer\b)", ""),
+        (r"(?:in |on )?(?:what|which) (?:year|date|day)|when (?=is|are|was|were|did|do|does|will)", "q-when"),
+        (r"(?:in|at) (?:what|which) place|where", "q-where"),
         (
-            r"how (?:do|can|could|would|should|might|to|does|must) (?:i|we|you|one|someone|somebody|people)?|"
-            r"how to|what (?:is|are) (?:the|a|some)? ?(?:best |right |correct |proper |easiest |simplest )?"
-            r"(?:way|ways|steps|method|procedure) (?:to|of|for)|"
-            r"(?:the )?(?:steps|instructions|guide|procedure|way|ways|method) (?:to|for|on|of)|"
-            r"is there (?:a|any) way to|is it possible to|what do i (?:have|need) to do to|"
-            r"can (?:i|we|you)|could (?:i|we|you)|what should i do to|how i can|how i could",
+            r"how (?:do|can|could|would|should|might|to|does|did|must|is|are) "
+            r"(?:i|we|you|one|someone|people)?|"
+            r"(?:what (?:is|are) )?(?:the |a |some )?(?:best |right |correct |proper |easiest |simplest )?"
+            r"(?:way|ways|steps|method|procedure|instructions|guide) (?:to|of|for)|"
+            r"is there (?:a|any) way to|in (?:what|which) way|"
+            r"what do i (?:have|need)(?: to do)? to|what should i do to|"
+            r"how (?:i|we|you) (?:can|could|should)|how",
             "q-how",
         ),
+        (r"(?:can|could|may|might) (?:i|we|you)|is it possible to", "q-can"),
     )
 )
 """Ways of asking, each as one word. The order counts."""
