@@ -10,12 +10,16 @@ import pytest
 from tests.docs.follow import Reader, agent_of, is_fetched
 from tests.docs.pages import LANGUAGES, ROOT, blocks, name_of, pages
 
-HOW_TOS = ("first-steps", "configure", "servers", "memory", "receipts", "troubleshoot")
+HOW_TOS = ("first-steps", "configure", "servers", "memory", "receipts", "costs", "troubleshoot")
 FOLLOWED = [
     "README.md",
     *(f"docs/how-to/{name}.md" for name in HOW_TOS),
 ]
-STARTED_WITH = {"docs/how-to/receipts.md": "payloads: all", "docs/how-to/servers.md": "slots: 4}"}
+STARTED_WITH = {
+    "docs/how-to/receipts.md": "payloads: all",
+    "docs/how-to/servers.md": "slots: 4}",
+    "docs/how-to/costs.md": "baseline:",
+}
 """Pages that begin with a configuration: their first yaml block that holds this text."""
 BY_OTHERS = {
     "docs/how-to/benchmark.md": "minutes of load; see the tests of the benchmark",
