@@ -1,0 +1,1 @@
+"""What the router ships with. Where it comes from: `README.md` beside this file."""
