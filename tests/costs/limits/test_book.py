@@ -185,3 +185,14 @@ def test_whatever_is_told_the_figures_make_sense(readings: list[tuple[int, int, 
     assert view.used_per_hour >= 0
     if view.gone_ms is not None:
         assert view.gone_early_ms is not None and now_ms <= view.gone_early_ms <= view.gone_ms
+
+
+def test_answers_that_follow_closely_are_read_now_and_then_but_refusals_always() -> None:
+    book = LimitBook()
+    left = {b"x-ratelimit-remaining-requests": b"9", b"x-ratelimit-limit-requests": b"10"}
+    for ms in range(0, 1000, 10):
+        book.read("openai", left, NOW_MS + ms, "gpt-5")
+    assert book.changes == 10
+    book.read("openai", {b"retry-after": b"3"}, NOW_MS + 991, "gpt-5", refused=True)
+    found = book.exhausting("openai", NOW_MS + 992, "gpt-5")
+    assert found is not None and found.until_ms == NOW_MS + 3991

@@ -1,21 +1,23 @@
 """The newest reading of every window of every account: in memory, bounded, one owner, one thread.
 
-`seen` takes what `headers.read_limits` found in an answer; `exhausting` is asked before a call. Both look
-at one provider's handful of windows and never wait.
+`read` takes an answer's headers in; `exhausting` is asked before a call. Both look at one provider's handful
+of windows and never wait. Answers that follow each other closely are not all read: they tell the same again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from freehold.costs.limits import window as windows
-from freehold.costs.limits.headers import LimitSeen
+from freehold.costs.limits.headers import LimitSeen, read_limits
 from freehold.costs.limits.window import Exhausting, LimitView, Window
 
 MOST_WINDOWS = 512
 """Windows kept; the ones not seen for longest go first. Model names may come from clients."""
+READ_EVERY_MS = 100
+"""Of one provider and model, answers are read so often at most."""
 FORGET_MS = 8 * 86_400_000
 """A window that was not seen for so long is of the past."""
 
@@ -39,11 +41,33 @@ class LimitBook:
         self._reserve = human_reserve
         self._by_provider: dict[str, dict[tuple[str, str], Window]] = {}
         self._count = 0
+        self._read_ms: dict[tuple[str, str], int] = {}
         self.changes = 0
         """Grows with every reading: to see whether there is something new to keep."""
 
+    def read(
+        self,
+        provider: str,
+        headers: Mapping[bytes, bytes],
+        now_ms: int,
+        model: str = "",
+        *,
+        refused: bool = False,
+    ) -> None:
+        """Take in what the headers (names in lower case) of an answer of `provider` tell, if it is time to.
+
+        `refused`: the provider said no (429, 529, ...); such an answer is always read.
+        """
+        key = provider, model
+        if not refused and now_ms - self._read_ms.get(key, 0) < READ_EVERY_MS:
+            return
+        if len(self._read_ms) >= MOST_WINDOWS:
+            self._read_ms.clear()
+        self._read_ms[key] = now_ms
+        self.seen(provider, read_limits(headers, provider, now_ms), now_ms, model)
+
     def seen(self, provider: str, found: Sequence[LimitSeen], now_ms: int, model: str = "") -> None:
-        """Take in what an answer of `provider` (that `model` gave) told. Mostly nothing."""
+        """Take in readings of `provider` (of an answer of `model`)."""
         if not found:
             return
         self.changes += 1
