@@ -6,7 +6,7 @@ kept, is decided in `cache`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Annotated, Literal
 
 import msgspec
@@ -124,8 +124,9 @@ class CacheConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return self.exact is not None or self.semantic is not None
 
 
-def cache_problems(cache: CacheConfig) -> Iterator[Problem]:
-    """Every broken rule, in the order of the keys."""
+def cache_problems(cache: CacheConfig, *, known: Collection[str], discover: bool) -> Iterator[Problem]:
+    """Every broken rule, in the order of the keys. `known`: servers, providers and names of their own;
+    `discover`: more may be found on the machine, so an unknown name is no mistake yet."""
     exact, semantic = cache.exact, cache.semantic
     if exact is not None and not exact.ttl_s:
         yield Problem(("cache", "exact", "ttl"), "is 0, so nothing would be kept; drop `exact` instead")
@@ -135,6 +136,12 @@ def cache_problems(cache: CacheConfig) -> Iterator[Problem]:
         yield Problem(
             ("cache", "semantic"),
             "says for nobody; name `models` or `agents` whose questions may be answered from similar ones",
+        )
+    name = semantic.embeddings
+    if name is not None and not discover and name not in known and name.partition("/")[0] not in known:
+        yield Problem(
+            ("cache", "semantic", "embeddings"),
+            f"'{name}' is not a server, or a provider's model (PROVIDER/model-id)",
         )
     if not semantic.ttl_s:
         yield Problem(("cache", "semantic", "ttl"), "is 0, so nothing would be kept; drop `semantic` instead")

@@ -61,7 +61,8 @@ def problems_in(config: Config) -> Iterator[Problem]:
         discover=config.discover,
     )
     yield from price_problems(priced)
-    yield from cache_problems(config.cache)
+    names = {*config.servers, *config.providers, *config.models}
+    yield from cache_problems(config.cache, known=names, discover=config.discover)
     yield from telemetry_problems(config.telemetry, config.listen)
 
 
