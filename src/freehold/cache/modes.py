@@ -29,8 +29,8 @@ def mode_of(headers: Mapping[bytes, bytes]) -> Mode | CallError:
     return CallError(
         kind="invalid_request",
         status=400,
-        code="bad_header",
-        message=f"{HEADER.decode()} must be one of {', '.join(_MODES)}",
+        param=HEADER.decode(),
+        message=f"the header {HEADER.decode()} must be one of {', '.join(_MODES)}",
     )
 
 
