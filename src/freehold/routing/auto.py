@@ -61,6 +61,8 @@ def decide(ask: Ask, world: World, rules: RoutingRules, chance: float = 1.0) -> 
     draw = chance / rules.explore if explores else None
     looked = [_look(place, ask, world, rules, aim, draw) for place in places]
     allowed = [one for one in looked if not one.excluded]
+    if not allowed and ask.failed:  # nobody else is left: better the same again than nothing
+        return decide(replace(ask, failed=()), world, rules, chance)
     if not allowed:
         return Decision(
             candidates=(), reason=_nobody(ask, looked), task=aim.task, quality=0.0, considered=tuple(looked)
@@ -260,9 +262,9 @@ def _weighed(one: Considered, dearest: float) -> float:
     return one.weight + dearest if one.price_nanos is None else one.weight
 
 
-def _rank_key(one: Considered, sticky: Sticky | None) -> tuple[float, bool, float]:
+def _rank_key(one: Considered, sticky: Sticky | None) -> tuple[float, bool, bool, float]:
     here = sticky is not None and sticky.deployment == one.name
-    return (one.weight, not here, -one.chance)
+    return (one.weight, one.price_nanos is None, not here, -one.chance)
 
 
 def _spread(good: list[Considered], models: Mapping[str, str], ask: Ask, world: World) -> list[Considered]:

@@ -43,7 +43,7 @@ _USUAL: Mapping[str, tuple[float, float, float]] = {
     "summarise": (0.90, 0.93, 0.95),
     "translate": (0.88, 0.93, 0.95),
     "rewrite": (0.90, 0.93, 0.94),
-    "chat": (0.88, 0.91, 0.93),
+    "chat": (0.89, 0.92, 0.93),
     "write": (0.86, 0.91, 0.94),
     "data": (0.80, 0.89, 0.92),
     "question": (0.78, 0.87, 0.92),
@@ -109,9 +109,16 @@ class Beliefs:
     """
 
     REMEMBERED = 4096
+    KINDS = 256
+    """Clients make up kinds of task, so there is a bound: the one longest without an outcome goes."""
 
     def __init__(self, tallies: Mapping[str, Mapping[str, Tally]] | None = None) -> None:
         self._tallies = {task: dict(row) for task, row in (tallies or {}).items()}
+        self._all: dict[str, Tally] = {}
+        """By deployment, over all kinds of task."""
+        for row in self._tallies.values():
+            for name, tally in row.items():
+                self._count(self._all.setdefault(name, Tally()), tally.good, tally.bad)
         self._said: dict[tuple[str, Source], Outcome] = {}
 
     @property
@@ -136,11 +143,21 @@ class Beliefs:
         return updated(usual(task, tier), self._tally(task, deployment), self._else(task, deployment))
 
     def _add(self, outcome: Outcome, sign: float) -> None:
-        tally = self._tallies.setdefault(kind_of(outcome.task), {}).setdefault(outcome.deployment, Tally())
+        kind = kind_of(outcome.task)
+        row = self._tallies.pop(kind, {})
+        self._tallies[kind] = row  # behind the others, as the newest
+        if len(self._tallies) > self.KINDS:
+            del self._tallies[next(iter(self._tallies))]
         weight = WEIGHTS[outcome.source] * sign
         score = min(1.0, max(0.0, outcome.score))
-        tally.good = max(0.0, tally.good + weight * score)
-        tally.bad = max(0.0, tally.bad + weight * (1.0 - score))
+        for tallies in (row, self._all):
+            tally = tallies.setdefault(outcome.deployment, Tally())
+            self._count(tally, weight * score, weight * (1.0 - score))
+
+    @staticmethod
+    def _count(tally: Tally, good: float, bad: float) -> None:
+        tally.good = max(0.0, tally.good + good)
+        tally.bad = max(0.0, tally.bad + bad)
         if tally.trials > MOST:
             fade = MOST / tally.trials
             tally.good *= fade
@@ -150,10 +167,9 @@ class Beliefs:
         return self._tallies.get(kind_of(task), {}).get(deployment, _NONE)
 
     def _else(self, task: str, deployment: str) -> Tally:
-        """What it did in other kinds of task, as distance from what is usual in them."""
-        own = kind_of(task)
-        others = [row[deployment] for kind, row in self._tallies.items() if kind != own and deployment in row]
-        return Tally(sum(each.good for each in others), sum(each.bad for each in others))
+        """What it did in other kinds of task."""
+        whole, own = self._all.get(deployment, _NONE), self._tally(task, deployment)
+        return Tally(max(0.0, whole.good - own.good), max(0.0, whole.bad - own.bad))
 
 
 _NONE = Tally()
@@ -162,6 +178,8 @@ _NONE = Tally()
 def updated(start: Belief, own: Tally, elsewhere: Tally = _NONE) -> Belief:
     """A Beta of `STRENGTH` outcomes with mean `start.mean`, after what was seen. Outcomes in other kinds of
     task count a little, and never for more than the start itself."""
+    if not own.trials and not elsewhere.trials:
+        return start
     good, bad = start.mean * STRENGTH, (1.0 - start.mean) * STRENGTH
     if elsewhere.trials > 0:
         share = min(ELSEWHERE, STRENGTH / elsewhere.trials)
