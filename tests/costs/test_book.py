@@ -12,7 +12,7 @@ import pytest
 from freehold.core.usage import Usage
 from freehold.costs.book import LOCAL, REMEMBERED, PriceBook
 from freehold.costs.overrides import RateOverride, parse_overrides
-from freehold.costs.prices import Cost, ListedPrices
+from freehold.costs.prices import Cost, ListedPrices, cost_of
 from freehold.costs.table import Clause, Model, PriceTableError, Provider, Table, Terms
 
 AT_MS = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1000)
@@ -119,3 +119,14 @@ def test_addresses_name_their_price_list(book: PriceBook) -> None:
 def test_a_missing_table_file_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(PriceTableError, match="Cannot read the price table"):
         PriceBook.load(tmp_path / "none.json")
+
+
+def test_rates_are_what_a_price_is_reckoned_with(book: PriceBook) -> None:
+    rates = book.rates("anthropic", "anthropic", "claude-sonnet-4-5", AT_MS)
+    assert rates is not None
+    cost = book.price("anthropic", "anthropic", "claude-sonnet-4-5", Usage(fresh_in=10, visible_out=7), AT_MS)
+    assert cost_of(rates, Usage(fresh_in=10, visible_out=7)) == (cost.nanos, cost.state)
+    assert book.rates(None, "basement", "gpt-4o", AT_MS) is None
+    free = book.rates(None, None, "qwen3-8b", AT_MS)
+    assert free is not None
+    assert cost_of(free, MILLION) == (0, "computed")

@@ -14,7 +14,7 @@ import msgspec
 
 from freehold.core.usage import Usage
 from freehold.costs.overrides import RateOverride
-from freehold.costs.prices import Cost, CostState, cost_of, rates_from
+from freehold.costs.prices import Cost, CostState, ListedPrices, Rates, cost_of, rates_from
 from freehold.costs.table import (
     PriceTableError,
     Table,
@@ -36,6 +36,7 @@ TERMS = 64
 """Books kept for other terms; those come from providers' answers."""
 
 _ALWAYS = (-(1 << 62), 1 << 62)
+_FREE = rates_from(ListedPrices(input=0, output=0, web_search=0))
 
 
 class _Known(msgspec.Struct, frozen=True, gc=False):
@@ -102,6 +103,17 @@ class PriceBook:
             return Cost(0, known.state)
         nanos, state = cost_of(known.timed.rates, usage)
         return Cost(nanos, state, known.snapshot if state != "unknown" else "")
+
+    def rates(
+        self, provider_price_id: str | None, provider_name: str | None, model_id: str, at_ms: int
+    ) -> Rates | None:
+        """What `price` would reckon with, to say beforehand what a call can cost at most: all zero for what is
+        free, None for what has no known price."""
+        key = (provider_price_id, provider_name, model_id)
+        known = self._known.get(key)
+        if known is None or not known.timed.from_ms <= at_ms < known.timed.until_ms:
+            known = self._remember(key, at_ms)
+        return _FREE if known.state == "free" else known.timed.rates
 
     def under(self, **when: str) -> PriceBook:
         """The same book for calls on other terms, such as `service_tier="priority"` or `speed="fast"`.

@@ -7,8 +7,8 @@ Sums are of receipts by the time at which their calls started. Reads files; not 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -65,11 +65,9 @@ class Spending(msgspec.Struct, frozen=True):
 
 def read_spending(home: Path, wanted: Sequence[Wanted]) -> Spending:
     """Reads the projection and then the log behind it. Raises LedgerError when the log has a hole."""
-    path = home / DATABASE
     position, sums = 0, tuple[tuple[Spent, ...], ...](() for _ in wanted)
-    if path.is_file():
-        with closing(_connect(path)) as db:
-            db.execute("BEGIN")  # one snapshot for all sums and the position
+    with _snapshot(home) as db:
+        if db is not None:
             position = db.execute(statements("projection")["progress"]).fetchone()[0]
             sums = tuple(tuple(_spent(db, one)) for one in wanted)
     return Spending(sums, tuple(_newer(home, position)))
@@ -79,19 +77,26 @@ def cost_known(home: Path, ids: Iterable[str], newer: Iterable[Receipt]) -> dict
     """Of calls by their id: whether the receipt knows what the call cost. Calls without one are left out."""
     wanted = set(ids)
     known = {each.id: each.cost_state != "unknown" for each in newer if each.id in wanted}
-    path = home / DATABASE
-    if wanted and path.is_file():
-        with closing(_connect(path)) as db:
+    with _snapshot(home) as db:
+        if db is not None and wanted:
             asked = {"ids": msgspec.json.encode(sorted(wanted)).decode()}
             rows = db.execute(statements("spend")["cost_states"], asked)
             known |= {receipt_id: state != "unknown" for receipt_id, state in rows}
     return known
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
-    db.execute("PRAGMA query_only = ON")
-    return db
+@contextmanager
+def _snapshot(home: Path) -> Generator[sqlite3.Connection | None]:
+    """The projection at one moment; None where there is none, or it is only just being made."""
+    path = home / DATABASE
+    if not path.is_file():
+        yield None
+        return
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=10.0)) as db:
+        db.execute("PRAGMA query_only = ON")
+        db.execute("BEGIN")
+        made = db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'progress'").fetchone()[0]
+        yield db if made else None
 
 
 def _spent(db: sqlite3.Connection, wanted: Wanted) -> Iterator[Spent]:

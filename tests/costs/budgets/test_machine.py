@@ -17,7 +17,7 @@ from freehold.costs.budgets.book import BudgetBook
 from freehold.costs.budgets.lending import LendingError
 from freehold.costs.budgets.postings import expire, standing_of
 from freehold.costs.budgets.scopes import Payer, subject_of
-from freehold.costs.budgets.windows import span_at
+from freehold.costs.budgets.windows import leaves_ms, span_at
 from freehold.receipts.entries import Receipt
 from freehold.receipts.spend import Spending
 from tests.costs.budgets.budgeting import DAY, HOUR, T0, USD, Paper, in_balance, rules
@@ -33,7 +33,7 @@ PROVIDERS, TASK_NAMES = st.sampled_from(["p1", "p2"]), st.sampled_from(["x", "y"
 PAYERS = st.builds(Payer, provider=PROVIDERS, agent=st.sampled_from(["a", "b"]), task=TASK_NAMES)
 LATE = st.builds(Payer, provider=PROVIDERS, agent=st.just("b"), task=TASK_NAMES)
 """What is held late counts in the window in which its call began; a rolling one looks at the present only."""
-NANOS = st.integers(1, USD)
+NANOS = st.one_of(st.sampled_from([USD // 2, 6 * USD // 10, USD]), st.integers(1, USD))
 
 
 @dataclass
@@ -218,7 +218,11 @@ class Budgets(RuleBasedStateMachine):
             assert account.balances[SPENT] + account.balances[EXPIRED] == inside
 
     def _rolls(self, account: Account, charged: list[Charge]) -> None:
-        length_ms = account.rule.window.length_ms
+        window = account.rule.window
+        account.lapse(self.now_ms)
+        kept = sum(c.nanos for c in charged if leaves_ms(window, c.at_ms // window.slice_ms) > self.now_ms)
+        assert account.balances[SPENT] + account.balances[EXPIRED] == kept
+        length_ms = window.length_ms
         for edge in charged:
             within = sum(c.nanos for c in charged if edge.at_ms - length_ms < c.at_ms <= edge.at_ms)
             assert within <= account.rule.limit_nanos

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
 
 from freehold.costs.budgets.accounts import FREE, HELD, Account
 from freehold.costs.budgets.answers import Denial, Hold
@@ -18,7 +17,7 @@ from freehold.costs.budgets.scopes import Payer
 WAITING = 1_000
 PATIENCE_MS = 10_000
 _LOOKED_AT = 32
-"""Of those who wait for one budget, so many are looked at when money comes back."""
+"""Of those who wait for one budget, so many that stay are looked at when money comes back."""
 
 Answer = Callable[[Hold | Denial], None]
 
@@ -112,19 +111,26 @@ class BudgetQueue:
             self._serving = False
 
     def _serve(self, name: tuple[str, str]) -> None:
-        for one in list(islice(self._lines.get(name, ()), _LOOKED_AT)):
-            if one.then is None:
-                continue
-            blocking = self._book.blocked_by(one.who, one.nanos, one.now_ms)
-            if blocking is not None and _waits_for(blocking, one):
-                continue
-            answer = self._book.hold(one.who, one.nanos, one.now_ms, one.call)
-            if isinstance(answer, Hold) or not answer.may_free_up:
-                self._tell(one, answer)
-                continue
-            self._leave(one)
-            one.denial, one.name = answer, (answer.budget, answer.subject)
-            self._stand(one)
+        stayed = 0
+        while stayed < min(_LOOKED_AT, len(line := self._lines.get(name, ()))):
+            stayed += self._stays(line[stayed])
+
+    def _stays(self, one: Waiting) -> bool:
+        """Whether a call goes on waiting in its line; if not, it was told, or waits in another one."""
+        blocking = self._book.blocked_by(one.who, one.nanos, one.now_ms)
+        if blocking is not None and _waits_for(blocking, one):
+            return True
+        answer = self._book.hold(one.who, one.nanos, one.now_ms, one.call)
+        if isinstance(answer, Hold) or not answer.may_free_up:
+            self._tell(one, answer)
+            return False
+        name = (answer.budget, answer.subject)
+        if name == one.name:
+            return True
+        self._leave(one)
+        one.denial, one.name = answer, name
+        self._stand(one)
+        return False
 
 
 def _waits_for(account: Account, one: Waiting) -> bool:
