@@ -108,3 +108,16 @@ def test_a_database_that_is_not_ours_is_refused_with_advice(tmp_path: Path) -> N
         db.execute("CREATE TABLE other (x)")
     with pytest.raises(LedgerError, match="rebuild"):
         Projection(path)
+
+
+def test_a_database_of_an_older_freehold_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "receipts.db"
+    with closing(Projection(path)) as projection:
+        projection.add(ENTRIES[:2])
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE calls DROP COLUMN saved_nanos")
+        db.commit()
+    with closing(Projection(path)) as projection:
+        assert projection.position == 0, "it follows the log from its beginning"
+        projection.add(ENTRIES[:2])
+    assert len(rows_of(path, "calls")) == 2

@@ -24,6 +24,8 @@ CostState = Literal["billed", "computed", "estimated", "unknown", "free"]
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One try at one deployment. `status` 0 means that no HTTP status came back."""
 
+    cost_nanos: int = 0
+    """Of an answer that was not good enough and was not given to the client; the receipt's sum has it in."""
     deployment: str
     error: str = ""
     first_byte_us: int = 0
@@ -38,6 +40,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     agent: str = ""
     attempts: tuple[Attempt, ...] = ()
+    cached: Literal["", "exact", "semantic"] = ""
+    """How an answer was known that no model was asked for."""
     client_dialect: str = ""
     cost_nanos: int = 0
     """Integer nano-USD (1 USD = 10**9)."""
@@ -67,8 +71,12 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """SHA-256(salt || body), hex; the salt is kept outside the log."""
     response_bytes: int = 0
     response_commitment: str = ""
+    response_id: str = ""
+    """What the upstream calls its answer (`chatcmpl-...`, `msg_...`, `resp_...`)."""
     route: str = ""
     """Why this deployment was chosen, in words."""
+    saved_nanos: int = 0
+    """What an answer without a model had cost when a model gave it."""
     server: str = ""
     session: str = ""
     started_ms: int
@@ -77,6 +85,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stream: bool = False
     task: str = ""
     total_us: int = 0
+    trace: str = ""
+    """`TRACEID-SPANID` of the client's `traceparent`."""
     upstream_dialect: str = ""
     upstream_request_id: str = ""
     usage: Usage = Usage()

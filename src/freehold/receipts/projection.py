@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from freehold.receipts.journal import LedgerError
@@ -30,6 +31,7 @@ class Projection:
         Raises LedgerError when the file is not a projection of ours.
         """
         self._sql = statements("projection")
+        forget_older(path)
         self._db = sqlite3.connect(path, isolation_level=None, timeout=30.0)
         self._bulk = bulk
         try:
@@ -111,6 +113,20 @@ class Projection:
     def close(self) -> None:
         """Close the connection."""
         self._db.close()
+
+
+def forget_older(path: Path) -> None:
+    """Delete a projection that an older Freehold made with other columns: it is made again from the log."""
+    if not path.is_file():
+        return
+    try:
+        with closing(sqlite3.connect(path, timeout=30.0)) as db:
+            found = [str(column[1]) for column in db.execute("PRAGMA table_info(calls)")]
+    except sqlite3.DatabaseError:  # it is told when the file is opened for good
+        return
+    if "kind" in found and "cost_nanos" in found and tuple(found) != COLUMNS:
+        for ending in ("", "-wal", "-shm"):
+            path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 def _insert_statement(rows: int) -> str:

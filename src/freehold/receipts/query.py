@@ -88,6 +88,7 @@ class Row:
     error: str
     usage_state: str
     cost_state: str
+    cached: str
     started_ms: int
     first_byte_us: int
     total_us: int
@@ -97,6 +98,7 @@ class Row:
     request_bytes: int
     response_bytes: int
     cost_nanos: int
+    saved_nanos: int
     fresh_in: int
     cache_read: int
     cache_write_5m: int

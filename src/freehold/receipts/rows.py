@@ -17,14 +17,14 @@ INTEGER_CAP = 1 << 50
 TEXT_COLUMNS = (
     "id", "kind", "project", "agent", "session", "task", "via_key", "endpoint", "client_dialect",
     "model_asked", "model", "deployment", "provider", "server", "outcome", "error", "usage_state",
-    "cost_state",
+    "cost_state", "cached",
 )  # fmt: skip
 _BUCKETS = (
     "fresh_in", "cache_read", "cache_write_5m", "cache_write_1h", "audio_in", "image_in",
     "visible_out", "reasoning", "audio_out", "image_out", "web_searches",
 )  # fmt: skip
 _BEFORE_ATTEMPTS = ("started_ms", "first_byte_us", "total_us", "status", "stream")
-_AFTER_ATTEMPTS = ("request_bytes", "response_bytes", "cost_nanos")
+_AFTER_ATTEMPTS = ("request_bytes", "response_bytes", "cost_nanos", "saved_nanos")
 
 COLUMNS = ("seq", *TEXT_COLUMNS, *_BEFORE_ATTEMPTS, "attempts", *_AFTER_ATTEMPTS, *_BUCKETS)
 _FIRST_INTEGER = COLUMNS.index("started_ms")

@@ -1,5 +1,5 @@
--- A batch is summed once, into a table in memory; both rollups are made from these few rows. A death of a model
--- server is no call and is in no sum.
+-- A batch is summed once, into a table in memory; both rollups are made from these few rows. Deaths, outcomes
+-- and tools are no calls and in no sum.
 -- name: batch_table
 CREATE TEMP TABLE batch AS SELECT * FROM session_rollups WHERE false;
 
@@ -10,7 +10,7 @@ SELECT started_ms / 3600000, project, agent, session, task, via_key, model, depl
   sum(total_us), sum(cost_nanos), sum(fresh_in), sum(cache_read), sum(cache_write_5m),
   sum(cache_write_1h), sum(audio_in), sum(image_in), sum(visible_out), sum(reasoning), sum(audio_out),
   sum(image_out), sum(web_searches)
-FROM calls WHERE seq >= :start AND seq < :stop AND kind <> 'death'
+FROM calls WHERE seq >= :start AND seq < :stop AND kind IN ('call', 'unreadable')
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10;
 
 -- name: roll_up_sessions

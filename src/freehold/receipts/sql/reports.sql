@@ -9,7 +9,7 @@ SELECT count(*), sum(cost_nanos), sum(total_us), sum(fresh_in), sum(cache_read),
   sum(cache_write_1h), sum(audio_in), sum(image_in), sum(visible_out), sum(reasoning), sum(audio_out),
   sum(image_out), sum(web_searches), sum(outcome IN ('error', 'truncated')), sum(outcome = 'refused'),
   sum(outcome = 'cancelled')
-FROM calls WHERE kind <> 'death';
+FROM calls WHERE kind IN ('call', 'unreadable');
 
 -- name: sums_of_rollups
 SELECT sum(calls), sum(cost_nanos), sum(total_us), sum(fresh_in), sum(cache_read), sum(cache_write_5m),

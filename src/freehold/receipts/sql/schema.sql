@@ -1,7 +1,8 @@
 -- The projection of the receipts log: made from the log alone, can be deleted and made again.
 -- `seq` is the entry's index in the log. Times are UTC milliseconds, durations microseconds, money integer
 -- nano-USD, tokens disjoint buckets. Integers above 2^50 (only a lying provider sends them) are capped here;
--- the log keeps what was said. Every entry has a row in `calls`; a death (kind `death`) is in no sum.
+-- the log keeps what was said. Every entry has a row in `calls`; those of kind `call`,
+-- and what cannot be read, are in the sums.
 CREATE TABLE calls (
   seq INTEGER PRIMARY KEY,
   id TEXT NOT NULL,
@@ -22,6 +23,7 @@ CREATE TABLE calls (
   error TEXT NOT NULL,
   usage_state TEXT NOT NULL,
   cost_state TEXT NOT NULL,
+  cached TEXT NOT NULL,
   started_ms INTEGER NOT NULL,
   first_byte_us INTEGER NOT NULL,
   total_us INTEGER NOT NULL,
@@ -31,6 +33,7 @@ CREATE TABLE calls (
   request_bytes INTEGER NOT NULL,
   response_bytes INTEGER NOT NULL,
   cost_nanos INTEGER NOT NULL,
+  saved_nanos INTEGER NOT NULL,
   fresh_in INTEGER NOT NULL,
   cache_read INTEGER NOT NULL,
   cache_write_5m INTEGER NOT NULL,

@@ -16,7 +16,8 @@ SELECT {columns}, min(started_ms), sum(cost_nanos)
 FROM (
   SELECT {columns}, started_ms, cost_nanos
   FROM calls
-  WHERE started_ms >= :first_hour * 3600000 AND started_ms < :last_hour * 3600000 AND kind <> 'death'
+  WHERE started_ms >= :first_hour * 3600000 AND started_ms < :last_hour * 3600000
+    AND kind IN ('call', 'unreadable')
   ORDER BY seq DESC LIMIT :calls
 )
 WHERE started_ms >= :since_ms AND cost_nanos <> 0
