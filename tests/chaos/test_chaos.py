@@ -13,6 +13,9 @@ from tests.house import House
 
 SECONDS = float(os.environ.get("FREEHOLD_STORM_S", "12"))
 
+ONCE = 4
+"""Descriptors that come with the first need of something and stay: few, however long the storm."""
+
 
 @pytest.mark.slow
 def test_a_storm_leaves_no_call_without_its_end_and_nothing_behind(tmp_path: Path) -> None:
@@ -21,12 +24,12 @@ def test_a_storm_leaves_no_call_without_its_end_and_nothing_behind(tmp_path: Pat
     try:
         before = descriptors(house)
         asyncio.run(storm.run())
-        after = settled(house, before)
+        after = settled(house, before + ONCE)
         faults = judge(storm)
     finally:
         status = house.stop()
     print(summary(storm))
     assert faults == []
     assert status == 0
-    assert after <= before, "descriptors were left open"
+    assert after <= before + ONCE, "descriptors were left open"
     assert leftovers(tmp_path, storm.pids) == []
