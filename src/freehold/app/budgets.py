@@ -56,11 +56,11 @@ class HouseBudgets:
         book.write_to(file)
         return cls(book, file, told)
 
-    async def keep(self, clock: Clock, complain: Callable[[str], None]) -> None:
+    async def keep(self, clock: Clock, complain: Callable[[str], None], every_s: float = TICK_S) -> None:
         """Write down and forget what has ended, and let nobody wait for too long; until it is cancelled."""
         complained = False
         while True:
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(every_s)
             try:
                 self.tick(clock.now_ms())
                 complained = False

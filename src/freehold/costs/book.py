@@ -107,8 +107,8 @@ class PriceBook:
     def rates(
         self, provider_price_id: str | None, provider_name: str | None, model_id: str, at_ms: int
     ) -> Rates | None:
-        """What `price` would reckon with, to say beforehand what a call can cost at most: all zero for what is
-        free, None for what has no known price."""
+        """What `price` would reckon with, to say beforehand what a call can cost: all zero for what is free,
+        None for what has no known price."""
         key = (provider_price_id, provider_name, model_id)
         known = self._known.get(key)
         if known is None or not known.timed.from_ms <= at_ms < known.timed.until_ms:

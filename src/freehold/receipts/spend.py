@@ -141,5 +141,5 @@ def _newer(home: Path, position: int) -> Iterator[Receipt]:
                     receipt = decode_receipt(entry)
                 except msgspec.MsgspecError:
                     continue
-                if receipt.kind != "death":
+                if receipt.kind == "call":
                     yield receipt

@@ -14,9 +14,11 @@ from freehold.costs.budgets.answers import named
 from freehold.costs.budgets.rules import Action, Rule
 from freehold.costs.budgets.scopes import EACH
 from freehold.costs.budgets.windows import FOREVER_MS, since_ms, span_at
+from freehold.costs.windows import DAY_MS
 
 _SOONEST = 0.01
-"""A pace is not told before this share of the window has passed: one call would decide it."""
+"""A pace is not told before this share of the window has passed (of a total: before a day), because one call
+would decide it."""
 
 
 class BudgetView(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,20 +100,20 @@ def _used_up_ms(account: Account, now_ms: int) -> int | None:
     left = account.granted - account.used
     if left <= 0:
         return now_ms
-    began_ms, length_ms = _measured(account, now_ms)
+    began_ms, soonest_ms, until_ms = _measured(account, now_ms)
     passed_ms = now_ms - began_ms
-    if not account.used or passed_ms <= length_ms * _SOONEST:
+    if not account.used or passed_ms < soonest_ms:
         return None
     used_up_ms = now_ms + -(-left * passed_ms // account.used)
-    return used_up_ms if used_up_ms < began_ms + length_ms else None
+    return used_up_ms if used_up_ms < until_ms else None
 
 
-def _measured(account: Account, now_ms: int) -> tuple[int, int]:
-    """From when on the pace is measured, and until how long after that a forecast makes sense."""
+def _measured(account: Account, now_ms: int) -> tuple[int, int, int]:
+    """From when on the pace is measured, over how long at least, and until when it makes a forecast."""
     if account.slice_ms:
         length_ms = account.rule.window.length_ms
-        return now_ms - length_ms, 2 * length_ms
-    if account.span.end_ms != FOREVER_MS:
-        return account.span.start_ms, account.span.end_ms - account.span.start_ms
-    began_ms = min(account.first_ms, now_ms)
-    return began_ms, FOREVER_MS if now_ms - began_ms > 86_400_000 else 0
+        return now_ms - length_ms, 0, now_ms + length_ms
+    start_ms, end_ms = account.span
+    if end_ms == FOREVER_MS:
+        return min(account.first_ms, now_ms), DAY_MS, FOREVER_MS
+    return start_ms, round((end_ms - start_ms) * _SOONEST), end_ms

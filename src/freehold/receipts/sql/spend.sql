@@ -24,4 +24,4 @@ WHERE started_ms >= :since_ms AND cost_nanos <> 0
 GROUP BY {columns}, started_ms / :slice_ms;
 
 -- name: cost_states
-SELECT id, cost_state FROM calls WHERE id IN (SELECT value FROM json_each(:ids));
+SELECT id, cost_state FROM calls WHERE id IN (SELECT value FROM json_each(:ids)) AND kind = 'call';

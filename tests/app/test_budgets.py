@@ -1,0 +1,156 @@
+"""Budgets over the lives of a Freehold: what receipts and postings come to at a start."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from freehold.app.budgets import HouseBudgets, look
+from freehold.core.config_budgets import BudgetConfig
+from freehold.core.usage import Usage
+from freehold.costs.budgets.accounts import EXPIRED, FREE, SPENT
+from freehold.costs.budgets.answers import Hold
+from freehold.costs.budgets.journal import read_segments
+from freehold.costs.budgets.postings import standing_of
+from freehold.costs.budgets.scopes import Payer
+from freehold.receipts.entries import Receipt
+from freehold.receipts.ledger import Ledger
+from tests.cli.ledgers import FixedClock
+from tests.costs.budgets.budgeting import CENT, DAY, HOUR, T0, USD, in_balance, only
+
+ALL = BudgetConfig(scope="all", limit_usd=1, window="day")
+ANNA = Payer(provider="openai", model="gpt-5", agent="anna", session="s1")
+
+
+def receipt(name: str, nanos: int, at_ms: int = T0, **more: str) -> Receipt:
+    fields: dict[str, object] = {"outcome": "ok", "cost_state": "computed", "agent": "anna", **more}
+    return Receipt(
+        id=name,
+        cost_nanos=nanos,
+        started_ms=at_ms,
+        provider="openai",
+        deployment="openai/gpt-5",
+        session="s1",
+        usage=Usage(),
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def record(home: Path, *receipts: Receipt) -> None:
+    with Ledger.open(home, clock=FixedClock()) as ledger:
+        for each in receipts:
+            ledger.append(each)
+
+
+def opened(home: Path, *budgets: BudgetConfig, now_ms: int = T0) -> HouseBudgets:
+    house = HouseBudgets.open(home, budgets or (ALL,), now_ms)
+    assert house is not None
+    return house
+
+
+def hold(house: HouseBudgets, name: str, cents: int) -> Hold:
+    answer = house.book.hold(ANNA, cents * CENT, T0, name)
+    assert isinstance(answer, Hold)
+    return answer
+
+
+def test_a_start_knows_what_was_spent_in_each_window_by_everyone(tmp_path: Path) -> None:
+    record(
+        tmp_path,
+        receipt("r1", 10 * CENT),
+        receipt("r2", 20 * CENT, agent="bert"),
+        receipt("r3", 40 * CENT, T0 - DAY),
+        receipt("r4", 5 * CENT, T0 - 3 * HOUR),
+    )
+    labels = (
+        "all per day",
+        "agent:* per day",
+        "model:* per 2h",
+        "provider:openai in total",
+        "session:s1 per day",
+    )
+    budgets = tuple(
+        BudgetConfig(scope=label.split()[0], limit_usd=1, window=label.split()[-1]) for label in labels
+    )
+    house = opened(tmp_path, *budgets)
+    spent = {(each.rule.label, each.subject): each.used // CENT for each in house.book.accounts()}
+    assert spent == {
+        ("all per day", ""): 35,
+        ("agent:* per day", "anna"): 15,
+        ("agent:* per day", "bert"): 20,
+        ("model:* per 2h", "openai/gpt-5"): 30,
+        ("provider:openai in total", "openai"): 75,
+        ("session:s1 per day", "s1"): 35,
+    }
+    house.close()
+
+
+def test_holds_of_a_run_that_was_killed_count_once_however_often_it_is_started(tmp_path: Path) -> None:
+    house = opened(tmp_path)
+    for name in ("r1", "r2", "r3"):
+        hold(house, name, 10)
+    record(tmp_path, receipt("r1", 3 * CENT), receipt("r2", 0, cost_state="unknown"))
+    for _ in range(3):
+        house = opened(tmp_path)
+        account = only(house.book)
+        assert account.balances == [-USD, 77 * CENT, 0, 3 * CENT, 20 * CENT, 0]
+        in_balance(house.book)
+        house.close()
+
+
+def test_what_the_last_run_s_end_comes_to_is_told_and_what_was_told_before_is_not(tmp_path: Path) -> None:
+    record(tmp_path, receipt("r0", 60 * CENT))
+    house = opened(tmp_path)
+    assert house.at_start == ()
+    hold(house, "r1", 25)
+    again = opened(tmp_path)
+    assert [(event.kind, event.percent) for event in again.at_start] == [("reached", 80)]
+    assert opened(tmp_path).at_start == ()
+
+
+def test_limits_may_be_changed_between_two_runs(tmp_path: Path) -> None:
+    record(tmp_path, receipt("r0", 60 * CENT))
+    hold(opened(tmp_path), "r1", 30)
+    lower = opened(tmp_path, BudgetConfig(scope="all", limit_usd=0.5, window="day"))
+    assert only(lower.book).balances[FREE] == -40 * CENT
+    other = opened(tmp_path, BudgetConfig(scope="agent:*", limit_usd=1, window="24h"))
+    assert only(other.book).balances[SPENT : EXPIRED + 1] == [60 * CENT, 30 * CENT]
+
+
+def test_a_look_beside_a_running_freehold_shows_what_is_held_and_changes_nothing(tmp_path: Path) -> None:
+    house = opened(tmp_path)
+    hold(house, "r1", 25)
+    house.book.settle(hold(house, "r2", 25), 5 * CENT, T0)
+    record(tmp_path, receipt("r2", 5 * CENT))
+    before = read_segments(tmp_path / "budgets")
+    (view,) = look(tmp_path, (ALL,), T0)
+    assert (view.spent_nanos, view.held_nanos, view.left_nanos) == (5 * CENT, 25 * CENT, 70 * CENT)
+    assert read_segments(tmp_path / "budgets") == before
+    assert house.views(T0)[0] == view
+
+
+def test_at_the_next_tick_what_has_ended_is_written(tmp_path: Path) -> None:
+    house = opened(tmp_path)
+    house.book.release(hold(house, "r1", 25))
+    assert list(standing_of(read_segments(tmp_path / "budgets")).open) == ["r1/1"]
+    house.tick(T0)
+    assert not standing_of(read_segments(tmp_path / "budgets")).open
+    house.close()
+
+
+async def test_a_disk_that_takes_nothing_is_told_once(tmp_path: Path) -> None:
+    house = opened(tmp_path)
+    house.book.release(hold(house, "r1", 25))
+    house.close()
+    told: asyncio.Queue[str] = asyncio.Queue()
+    keeping = asyncio.create_task(house.keep(FixedClock(), told.put_nowait, every_s=0.001))
+    async with asyncio.timeout(10):
+        assert (await told.get()).startswith("what budgets hold cannot be written down")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await told.get()
+    keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
