@@ -6,12 +6,14 @@ says so. It stands in the table `calls` like every entry, but is no call and cos
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from freehold.receipts.entries import Receipt, decode_receipt
+from freehold.receipts.journal import LedgerError
 from freehold.receipts.log_folder import LogFolder, LogReader
 from freehold.receipts.query import open_readonly
 from freehold.receipts.statements import statements
@@ -92,20 +94,30 @@ def outcome_of(receipt: Receipt) -> Said | None:
 def outcomes(home: Path, since_index: int = 0) -> Iterator[Said]:
     """All outcomes from log index `since_index` on, oldest first, also those not projected yet.
 
-    Reads files: not for the hot path. Raises LedgerError when there is no ledger, or when it is damaged.
+    Reads files: not for the hot path. Raises LedgerError when the log is damaged.
     """
     folder = LogFolder(home / "ledger")
-    with open_readonly(home) as db:
-        position: int = db.execute(statements("projection")["progress"]).fetchone()[0]
-        rows = db.execute(
-            "SELECT seq FROM calls WHERE seq >= ? AND kind = 'outcome' ORDER BY seq", (since_index,)
-        ).fetchall()
-    for (index,) in rows:
+    rows, position = _projected(home, since_index)
+    for index in rows:
         with LogReader(folder, index) as reader:
             yield from _read(reader.read(1))
     with LogReader(folder, max(position, since_index)) as reader:
         while entries := reader.read(_BATCH):
             yield from _read(entries)
+
+
+def _projected(home: Path, since_index: int) -> tuple[list[int], int]:
+    """Indexes of outcomes that the projection has, and how far it is; the log alone has to do where there is
+    no projection (yet)."""
+    try:
+        with open_readonly(home) as db:
+            position: int = db.execute(statements("projection")["progress"]).fetchone()[0]
+            found = db.execute(
+                "SELECT seq FROM calls WHERE seq >= ? AND kind = 'outcome' ORDER BY seq", (since_index,)
+            )
+            return [index for (index,) in found], position
+    except (LedgerError, sqlite3.OperationalError):
+        return [], 0
 
 
 def _read(entries: list[bytes]) -> Iterator[Said]:

@@ -216,6 +216,8 @@ def dollars(nanos: int | None) -> str:
     if nanos is None:
         return "unknown"
     usd = nanos / 1e9
-    return (
-        "$0" if not nanos else f"${usd:.2f}" if usd >= 1 else f"${usd:.2g}" if usd >= 1e-4 else f"${usd:.6f}"
-    )
+    if not nanos:
+        return "$0"
+    if usd >= 1:
+        return f"${usd:.2f}"
+    return f"${usd:.2g}" if usd >= 1e-4 else f"${usd:.6f}" if usd >= 1e-6 else "under $0.000001"

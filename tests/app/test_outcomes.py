@@ -1,0 +1,179 @@
+"""How answers did: taken in, written down, believed, and known again after a crash."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from freehold.app.explain import explanation, own_explanation, unknown_standing
+from freehold.app.outcomes import FILE, OutcomeBook, load_beliefs, shadow_report
+from freehold.core.config import Config
+from freehold.core.config_file import LoadedConfig
+from freehold.core.errors import FreeholdError
+from freehold.core.usage import Usage
+from freehold.gateway.ids import ReceiptIds
+from freehold.receipts.entries import Receipt
+from freehold.receipts.ledger import Ledger
+from freehold.receipts.outcomes import outcomes
+from freehold.routing.explain import ExplainIn
+from freehold.routing.outcomes import Beliefs, Outcome, usual
+from freehold.routing.router import Answered, Router
+from freehold.routing.world import RoutingRules, Standing
+from tests.cli.ledgers import START_MS, FixedClock
+from tests.routing.worlds import HOUSE, ask
+
+CLOCK = FixedClock()
+
+
+def call(number: int, **facts: object) -> Receipt:
+    fields = {
+        "id": f"r{number:03d}",
+        "outcome": "ok",
+        "started_ms": START_MS,
+        "deployment": "qwen",
+        "server": "qwen",
+        "task": "code",
+        "model_asked": "auto",
+        "usage": Usage(fresh_in=1000, visible_out=100),
+        "cost_state": "free",
+    }
+    return Receipt(**(fields | facts))  # pyright: ignore
+
+
+class Room:
+    """A ledger, a router and the book between them."""
+
+    def __init__(self, home: Path, ledger: Ledger) -> None:
+        self.router = Router()
+        self.router.use(RoutingRules(), HOUSE)
+        self.ledger = ledger
+        ids = ReceiptIds()
+        self.book = OutcomeBook(
+            home, self.router, CLOCK, ledger.append, ids.next, lambda: ledger.health().entries
+        )
+        self.book.load()
+
+
+@contextlib.contextmanager
+def room(home: Path, *before: Receipt) -> Iterator[Room]:
+    """`before` is what an earlier start left in the ledger."""
+    with Ledger.open(home, clock=CLOCK) as ledger:
+        for receipt in before:
+            ledger.append(receipt)
+    with Ledger.open(home, clock=CLOCK) as ledger:
+        yield Room(home, ledger)
+
+
+def body(receipt: str = "r001", score: object = "fail", **more: object) -> bytes:
+    return msgspec.json.encode({"receipt": receipt, "score": score, **more})
+
+
+async def test_an_outcome_is_recorded_and_believed(tmp_path: Path) -> None:
+    with room(tmp_path, call(1)) as one:
+        view = await one.book.post(body(score=0.25, source="validator", note="two tests fail"))
+        assert (view.receipt, view.task, view.deployment, view.score, view.trials) == (
+            "r001",
+            "code",
+            "qwen",
+            0.25,
+            1.0,
+        )
+        assert view.chance < usual("code", "local").mean
+        assert [row.deployment for row in one.book.beliefs()] == ["qwen"]
+    (said,) = outcomes(tmp_path)
+    assert (said.of, said.score_ppm, said.source, said.note) == (
+        "r001",
+        250_000,
+        "validator",
+        "two tests fail",
+    )
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        (b"{", "no outcome"),
+        (body(score=2), "score is from 0 to 1"),
+        (body(score="maybe"), "no outcome"),
+        (body(source="gossip"), "no outcome"),
+        (body(more=1), "no outcome"),
+        (body("r999"), "no receipt"),
+        (body("r002"), "no call that somebody answered"),
+    ],
+)
+async def test_what_is_no_outcome_is_refused_in_words(tmp_path: Path, sent: bytes, words: str) -> None:
+    before = (call(1), call(2, deployment="", outcome="refused"))
+    with room(tmp_path, *before) as one, pytest.raises(FreeholdError, match=words):
+        await one.book.post(sent)
+    assert list(outcomes(tmp_path)) == []
+
+
+async def test_a_task_that_nobody_said_is_the_one_that_was_recognised(tmp_path: Path) -> None:
+    with room(tmp_path, call(1, task="")) as one:
+        routed = one.router.route(ask(guess="maths"), unknown_standing, START_MS, 1.0)
+        one.router.answered(routed, Answered(deployment="qwen", receipt="r001"), START_MS)
+        assert (await one.book.post(body())).task == "maths"
+        assert (await one.book.post(body(task="review"))).task == "review"
+
+
+def same(one: Beliefs, other: Beliefs) -> bool:
+    return msgspec.json.encode(one.tallies) == msgspec.json.encode(other.tallies)
+
+
+async def test_beliefs_are_known_again_after_an_end_a_crash_and_a_lost_file(tmp_path: Path) -> None:
+    with room(tmp_path) as one:
+        for number in range(6):
+            one.ledger.append(call(number))
+            await one.book.post(body(f"r{number:03d}", 1.0 if number % 2 else 0.0))
+            if number == 3:
+                await one.book.save()  # and nothing after it
+        before = one.router.beliefs
+    assert same(load_beliefs(tmp_path), before)
+    (tmp_path / FILE).write_bytes(b"{torn")
+    assert same(load_beliefs(tmp_path), before)
+    (tmp_path / FILE).unlink()
+    assert same(load_beliefs(tmp_path), before)
+    assert load_beliefs(tmp_path / "nowhere").tallies == {}
+
+
+async def test_what_the_router_notices_is_in_the_ledger_and_counted_once(tmp_path: Path) -> None:
+    with room(tmp_path) as one:
+        routed = one.router.route(ask(task="chat", session="s"), unknown_standing, START_MS, 1.0)
+        one.router.insufficient(routed, "qwen", "r001")
+        assert one.router.beliefs.belief("chat", "qwen", "local").trials == pytest.approx(0.7)
+        before = one.router.beliefs
+    assert [(said.source, said.of) for said in outcomes(tmp_path)] == [("escalation", "r001")]
+    assert same(load_beliefs(tmp_path), before)
+
+
+async def test_what_shadows_found(tmp_path: Path) -> None:
+    with room(tmp_path) as one:
+        for number, score in enumerate((1.0, 0.9, 0.1)):
+            one.book.noticed(
+                Outcome(task="review", deployment="qwen", score=score, source="judge", receipt=f"r{number}")
+            )
+    assert shadow_report(tmp_path) == ["review: could have been local: 67 % (2 of 3 compared)"]
+
+
+def test_a_past_call_and_a_prompt_are_explained(tmp_path: Path) -> None:
+    with room(tmp_path, call(1, route="auto: qwen (local)")) as one:
+        past = explanation(one.router, unknown_standing, ExplainIn(receipt="r001"), tmp_path, START_MS)
+        assert (past.deployment, past.cost_nanos, past.reason) == ("qwen", 0, "auto: qwen (local)")
+        assert {row.name: row.price_nanos for row in past.candidates}["p/opus"] == 7_000_000
+        asked = ExplainIn(prompt="x" * 4000, task="review", output_tokens=10)
+        now = explanation(one.router, unknown_standing, asked, tmp_path, START_MS)
+        assert (now.candidates[0].name, now.input_tokens, now.output_tokens) == ("p/opus", 1000, 10)
+        busy = explanation(
+            one.router, lambda _: Standing(barred="rests"), ExplainIn(prompt="x"), tmp_path, START_MS
+        )
+        assert all(row.why == "rests" for row in busy.candidates)
+
+
+def test_an_empty_house_explains_that_nobody_takes_part(tmp_path: Path) -> None:
+    found = own_explanation(LoadedConfig(Config()), tmp_path, {}, ExplainIn(prompt="x"))
+    assert "no model takes part" in found.reason
+    assert not found.live
