@@ -117,7 +117,9 @@ class House:
         self._clock = SystemClock()
         self._listen: Listen = parse_listen(self._config.listen)
         self._offers = Offers(loaded, os.environ)
-        self._prices = HousePrices(home / "prices", lambda text: self._say("config", text, warn=True))
+        self._prices = HousePrices(
+            home / "prices", lambda text: self._say("config", text, warn=True), self._config.prices
+        )
         self._discovery: Literal["off", "running", "done"] = "off"
         self._ids = ReceiptIds()
         self._deaths: Counter[tuple[str, str]] = Counter()
