@@ -154,3 +154,45 @@ async def test_a_disk_that_takes_nothing_is_told_once(tmp_path: Path) -> None:
     keeping.cancel()
     with pytest.raises(asyncio.CancelledError):
         await keeping
+
+
+# -- the configuration is read again
+
+
+def test_another_limit_is_in_force_at_once_with_what_was_spent(tmp_path: Path) -> None:
+    house = opened(tmp_path)
+    under_way = hold(house, "r1", 90)
+    assert not isinstance(house.book.hold(ANNA, 20 * CENT, T0, "r2"), Hold)
+    house.use([BudgetConfig(scope="all", limit_usd=2, window="day")], T0)
+    other = hold(house, "r2", 20)
+    house.book.settle(under_way, 80 * CENT, T0)
+    house.book.release(other)
+    assert only(house.book).balances == [-2 * USD, 120 * CENT, 0, 80 * CENT, 0, 0]
+    house.use([BudgetConfig(scope="all", limit_usd=0.5, window="day")], T0)
+    assert only(house.book).balances[FREE] == -30 * CENT
+    house.close()
+
+
+def test_a_new_budget_knows_what_was_spent_before_it_and_what_calls_under_way_hold(tmp_path: Path) -> None:
+    record(tmp_path, receipt("r1", 30 * CENT))
+    house = opened(tmp_path, BudgetConfig(scope="key:other", limit_usd=1))
+    assert not hold(house, "r2", 25).durable  # on no account yet
+    house.use([BudgetConfig(scope="agent:*", limit_usd=1, window="24h")], T0)
+    assert only(house.book).balances[FREE] == 70 * CENT
+    second = hold(house, "r3", 25)
+    house.use([BudgetConfig(scope="agent:*", limit_usd=1, window="24h"), ALL], T0)
+    assert [each.balances[FREE] for each in house.book.accounts()] == [45 * CENT, 45 * CENT]
+    house.book.settle(second, 5 * CENT, T0)
+    assert [each.balances for each in house.book.accounts()] == [[-USD, 65 * CENT, 0, 35 * CENT, 0, 0]] * 2
+    house.close()
+
+
+def test_a_call_under_a_watched_budget_is_written_down_once_a_hard_one_is_for_it(tmp_path: Path) -> None:
+    house = opened(tmp_path, BudgetConfig(scope="all", limit_usd=1, window="day", hard=False))
+    hold(house, "r1", 25)
+    assert not standing_of(read_segments(tmp_path / "budgets")).open
+    house.use([BudgetConfig(scope="agent:*", limit_usd=1, window="day")], T0)
+    assert list(standing_of(read_segments(tmp_path / "budgets")).open) == ["r1/1"]
+    house.use([], T0)
+    assert list(house.book.accounts()) == []
+    house.close()

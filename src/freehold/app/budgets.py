@@ -6,7 +6,7 @@ The gateway asks `queue` (or `book`) of each call; without a configured budget t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from freehold.core.clock import Clock
@@ -29,7 +29,10 @@ TICK_S = 0.5
 class HouseBudgets:
     """Owns the book, its queue and its files. Use `open`; `keep` runs beside the calls, `close` ends it."""
 
-    def __init__(self, book: BudgetBook, file: PostingsFile, told: tuple[BudgetEvent, ...]) -> None:
+    def __init__(
+        self, home: Path, book: BudgetBook, file: PostingsFile, told: tuple[BudgetEvent, ...]
+    ) -> None:
+        self._home = home
         self.book = book
         self.queue = BudgetQueue(book)
         self.at_start = told
@@ -54,7 +57,21 @@ class HouseBudgets:
             told += book.expired(posting, again=False)
         file = PostingsFile(home / FOLDER, book.opening())
         book.write_to(file)
-        return cls(book, file, told)
+        return cls(home, book, file, told)
+
+    def use(self, budgets: Sequence[BudgetConfig], now_ms: int) -> None:
+        """The configuration was read again. A changed limit is in force at once; for a budget that is new the
+        receipts are read, which blocks for a moment. Raises OSError, LedgerError."""
+        fresh = self.book.use(rules_of(budgets))
+        if not fresh:
+            return
+        spending = read_spending(self._home, wanted_of(fresh, now_ms))
+        for rule, sums in zip(fresh, spending.sums, strict=True):
+            _fill(self.book, rule, sums)
+            for receipt in spending.newer:
+                subject = subject_of(rule.scope, payer_of(receipt))
+                if receipt.cost_nanos and subject is not None:
+                    self.book.spent_by(rule.label, subject, receipt.cost_nanos, receipt.started_ms)
 
     async def keep(self, clock: Clock, complain: Callable[[str], None], every_s: float = TICK_S) -> None:
         """Write down and forget what has ended, and let nobody wait for too long; until it is cancelled."""
@@ -117,10 +134,7 @@ def book_of(rules: Sequence[Rule], spending: Spending, standing: Standing) -> Bu
     """What was spent, what has expired before, and loans; holds are left to the caller."""
     book = BudgetBook(rules)
     for rule, sums in zip(rules, spending.sums, strict=True):
-        for spent in sums:
-            subject = subject_of(rule.scope, _payer_of_sum(rule.scope.kind, spent))
-            if subject is not None:
-                book.spent_by(rule.label, subject, spent.nanos, spent.at_ms)
+        _fill(book, rule, sums)
     for receipt in spending.newer:
         if receipt.cost_nanos:
             book.spent(payer_of(receipt), receipt.cost_nanos, receipt.started_ms)
@@ -129,6 +143,13 @@ def book_of(rules: Sequence[Rule], spending: Spending, standing: Standing) -> Bu
     for posting in standing.moved:
         book.moved(posting)
     return book
+
+
+def _fill(book: BudgetBook, rule: Rule, sums: Iterable[Spent]) -> None:
+    for spent in sums:
+        subject = subject_of(rule.scope, _payer_of_sum(rule.scope.kind, spent))
+        if subject is not None:
+            book.spent_by(rule.label, subject, spent.nanos, spent.at_ms)
 
 
 def payer_of(receipt: Receipt) -> Payer:

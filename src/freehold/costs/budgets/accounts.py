@@ -93,6 +93,12 @@ class Account:
         """No call can be on it any more."""
         return self.span.end_ms + _LATE_MS <= now_ms and not self.balances[HELD]
 
+    def follow(self, rule: Rule) -> None:
+        """Another limit from now on, or other marks; what was spent stays."""
+        post(self.balances, GRANTED, FREE, rule.limit_nanos - self.rule.limit_nanos)
+        self.rule = rule
+        self.next_mark = self._next_mark(self.first_ms)
+
     # -- what is spent
 
     def charge(self, at_ms: int, nanos: int, into: int) -> None:

@@ -13,7 +13,8 @@ from typing import Protocol
 from freehold.costs.budgets import lending
 from freehold.costs.budgets.accounts import EXPIRED, FREE, HELD, LENT, SPENT, Account, post
 from freehold.costs.budgets.answers import BudgetEvent, Denial, Hold
-from freehold.costs.budgets.matching import Matched, matched_of, without_price, without_room
+from freehold.costs.budgets.chart import Chart
+from freehold.costs.budgets.matching import without_price, without_room
 from freehold.costs.budgets.postings import (
     Expired,
     Held,
@@ -24,13 +25,11 @@ from freehold.costs.budgets.postings import (
     opening,
     released_line,
     settled_line,
+    who_bytes,
 )
 from freehold.costs.budgets.rules import Rule
-from freehold.costs.budgets.scopes import Payer, full_model, subject_of
-from freehold.costs.budgets.windows import EVER, Span, span_at
+from freehold.costs.budgets.scopes import Payer, full_model
 
-_REMEMBERED = 4096
-"""Payers whose accounts are looked up once; their names come from clients, so there is an end to them."""
 _SETTLED = 4096
 """More calls do not end between two ticks."""
 _FORGET_EVERY_MS = 60_000
@@ -49,11 +48,9 @@ class BudgetBook:
     """Accounts by budget, subject and window. Nothing is written before `write_to`."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self.rules = tuple(rules)
+        self._chart = Chart(rules)
+        self._matched = self._chart.matched
         self._writer: PostingsWriter | None = None
-        self._accounts: dict[tuple[str, str, int], Account] = {}
-        self._matched: dict[Payer, Matched] = {}
-        self._spans: dict[str, Span] = {}
         self._open: set[Hold] = set()
         self._expired: list[Expired] = []
         self._ended: list[bytes] = []
@@ -68,6 +65,11 @@ class BudgetBook:
         self.freed: Callable[[tuple[Account, ...]], None] | None = None
         """Is told after money came back to accounts; for the queue of those who wait for it."""
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Those in force."""
+        return self._chart.rules
+
     # -- for calls
 
     def hold(self, who: Payer, worst_nanos: int | None, now_ms: int, call: str = "") -> Hold | Denial:
@@ -79,7 +81,7 @@ class BudgetBook:
         """
         matched = self._matched.get(who)
         if matched is None or not matched.from_ms <= now_ms < matched.until_ms:
-            matched = self._match(who, now_ms)
+            matched = self._chart.find(who, now_ms)
         if worst_nanos is None:
             worst_nanos = matched.ceiling_nanos
             if worst_nanos is None:
@@ -172,14 +174,14 @@ class BudgetBook:
 
     def blocked_by(self, who: Payer, nanos: int, now_ms: int) -> Account | None:
         """The first hard budget without room, found at less cost than a denial."""
-        for account in self._found(who, now_ms).accounts:
+        for account in self._chart.find(who, now_ms).accounts:
             if account.rule.hard and account.balances[FREE] < nanos:
                 return account
         return None
 
     def left(self, who: Payer, now_ms: int) -> int | None:
         """The most that a call may cost and still be sent; None: there is no hard budget for it."""
-        matched = self._found(who, now_ms)
+        matched = self._chart.find(who, now_ms)
         for account in matched.rolling:
             account.lapse(now_ms)
         return min((balances[FREE] for balances in matched.hard), default=None)
@@ -205,8 +207,10 @@ class BudgetBook:
 
     def moved(self, posting: Moved) -> None:
         """A loan or grant of an earlier start."""
-        taker = self._named(posting.taker, posting.taker_subject, posting.at)
-        giver = self._named(posting.giver, posting.giver_subject, posting.at) if posting.giver else None
+        taker = self._chart.account(posting.taker, posting.taker_subject, posting.at)
+        giver = (
+            self._chart.account(posting.giver, posting.giver_subject, posting.at) if posting.giver else None
+        )
         if taker is not None:
             self._post_move(giver, taker, posting.nanos)
         elif giver is not None:  # the borrower's budget is no longer configured: what it had is with nobody
@@ -224,11 +228,6 @@ class BudgetBook:
         if left:
             self._loans[giver, taker] = left
 
-    def _named(self, label: str, subject: str, at_ms: int) -> Account | None:
-        """None when the budget is no longer configured."""
-        rule = next((rule for rule in self.rules if rule.label == label), None)
-        return self._account(rule, subject, at_ms) if rule else None
-
     # -- beside calls
 
     def spent(self, who: Payer, nanos: int, at_ms: int) -> tuple[BudgetEvent, ...]:
@@ -238,14 +237,13 @@ class BudgetBook:
     def spent_by(self, label: str, subject: str, nanos: int, at_ms: int) -> None:
         """What one account has spent, as sums of receipts say it at the start. Marks that this reaches are
         not told again."""
-        rule = next(rule for rule in self.rules if rule.label == label)
-        account = self._account(rule, subject, at_ms)
+        account = self.account(label, subject, at_ms)
         account.charge(at_ms, nanos, SPENT)
         account.reached(at_ms)
 
     def held(self, posting: Held) -> None:
         """A hold that another process has, for a look at its book."""
-        matched = self._found(posting.who, posting.at)
+        matched = self._chart.find(posting.who, posting.at)
         for balances in matched.balances:
             post(balances, FREE, HELD, posting.nanos)
 
@@ -257,14 +255,14 @@ class BudgetBook:
 
     def accounts(self) -> Iterator[Account]:
         """All that there are; only to be looked at."""
-        return iter(self._accounts.values())
+        return iter(self._chart)
 
     def account(self, label: str, subject: str, now_ms: int) -> Account:
         """The account in whose window a moment lies. Raises KeyError for no budget of ours."""
-        for rule in self.rules:
-            if rule.label == label:
-                return self._account(rule, subject, now_ms)
-        raise KeyError(label)
+        account = self._chart.account(label, subject, now_ms)
+        if account is None:
+            raise KeyError(label)
+        return account
 
     @property
     def open_holds(self) -> int:
@@ -298,45 +296,34 @@ class BudgetBook:
         )
         return opening([*(line_of(each) for each in (*holds, *self._expired, *moves)), *ends])
 
+    def use(self, rules: Sequence[Rule]) -> tuple[Rule, ...]:
+        """Other rules from now on; returned are the new ones, which have nothing on their accounts but what
+        calls under way hold and what has expired: `spent_by` tells them the rest. Raises OSError."""
+        fresh = self._chart.use(rules)
+        self._loans = {pair: nanos for pair, nanos in self._loans.items() if pair[1] in set(self._chart)}
+        for hold in self._open:
+            accounts = self._chart.accounts_for(fresh, hold.who, hold.at_ms)
+            for account in accounts:
+                post(account.balances, FREE, HELD, hold.nanos)
+            hold.accounts += tuple(accounts)
+            if not hold.durable and any(account.rule.hard for account in accounts):
+                line = held_line(hold.call, hold.number, hold.at_ms, hold.nanos, who_bytes(hold.who))
+                self._write(line)
+                hold.durable = True
+        for posting in self._expired:
+            for account in self._chart.accounts_for(fresh, posting.who, posting.at):
+                account.charge(posting.at, posting.nanos, EXPIRED)
+        return fresh
+
     def write_to(self, writer: PostingsWriter) -> None:
         """From now on holds are written down; `opening` stands there already."""
         self._writer = writer
 
     # -- inside
 
-    def _found(self, who: Payer, at_ms: int) -> Matched:
-        matched = self._matched.get(who)
-        if matched is None or not matched.from_ms <= at_ms < matched.until_ms:
-            matched = self._match(who, at_ms)
-        return matched
-
-    def _match(self, who: Payer, at_ms: int) -> Matched:
-        accounts: list[Account] = []
-        span = EVER
-        for rule in self.rules:
-            subject = subject_of(rule.scope, who)
-            if subject is not None:
-                accounts.append(self._account(rule, subject, at_ms))
-                one = accounts[-1].span
-                span = Span(max(span.start_ms, one.start_ms), min(span.end_ms, one.end_ms))
-        if len(self._matched) >= _REMEMBERED:
-            self._matched.clear()
-        matched = self._matched[who] = matched_of(who, accounts, span)
-        return matched
-
-    def _account(self, rule: Rule, subject: str, at_ms: int) -> Account:
-        span = self._spans.get(rule.label)
-        if span is None or not span.start_ms <= at_ms < span.end_ms:
-            span = self._spans[rule.label] = span_at(rule.window, at_ms)
-        name = (rule.label, subject, span.start_ms)
-        account = self._accounts.get(name)
-        if account is None:
-            account = self._accounts[name] = Account(rule, subject, span, at_ms)
-        return account
-
     def _charge(self, who: Payer, nanos: int, at_ms: int, into: int) -> tuple[BudgetEvent, ...]:
         events: tuple[BudgetEvent, ...] = ()
-        for account in self._found(who, at_ms).accounts:
+        for account in self._chart.find(who, at_ms).accounts:
             account.charge(at_ms, nanos, into)
             events += account.reached(at_ms)
         return events
@@ -359,15 +346,7 @@ class BudgetBook:
             self._ended.append(line)
 
     def _forget(self, now_ms: int) -> None:
-        """Windows that are over, and accounts to which nothing has happened."""
-        for account in self._accounts.values():
-            if account.lapse_ms <= now_ms:
-                account.lapse(now_ms)
-        gone = [name for name, each in self._accounts.items() if each.is_over(now_ms) or each.idle]
-        for name in gone:
-            del self._accounts[name]
-        if gone:
-            self._matched.clear()
+        self._chart.forget(now_ms)
         over = [
             (giver, taker)
             for giver, taker in self._loans

@@ -20,6 +20,9 @@ _SOONEST = 0.01
 """A pace is not told before this share of the window has passed (of a total: before a day), because one call
 would decide it."""
 
+_FURTHEST_MS = 366 * DAY_MS
+"""Of a total, nothing is said about what is further away."""
+
 
 class BudgetView(msgspec.Struct, frozen=True, kw_only=True):
     """One account in its present window. Money is integer nano-USD, times are UTC milliseconds.
@@ -115,5 +118,5 @@ def _measured(account: Account, now_ms: int) -> tuple[int, int, int]:
         return now_ms - length_ms, 0, now_ms + length_ms
     start_ms, end_ms = account.span
     if end_ms == FOREVER_MS:
-        return min(account.first_ms, now_ms), DAY_MS, FOREVER_MS
+        return min(account.first_ms, now_ms), DAY_MS, now_ms + _FURTHEST_MS
     return start_ms, round((end_ms - start_ms) * _SOONEST), end_ms
