@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from freehold.app.explain import explanation, own_explanation, unknown_standing
-from freehold.app.outcomes import FILE, OutcomeBook, load_beliefs, shadow_report
+from freehold.app.outcomes import FILE, LEARNED, OutcomeBook, load_beliefs, load_learned, shadow_report
 from freehold.core.config import Config
 from freehold.core.config_file import LoadedConfig
 from freehold.core.errors import FreeholdError
@@ -148,6 +148,27 @@ async def test_what_the_router_notices_is_in_the_ledger_and_counted_once(tmp_pat
         before = one.router.beliefs
     assert [(said.source, said.of) for said in outcomes(tmp_path)] == [("escalation", "r001")]
     assert same(load_beliefs(tmp_path), before)
+
+
+async def test_what_was_learned_of_prompts_outlives_the_process(tmp_path: Path) -> None:
+    prompt = "Which planet of the solar system has the most moons, and why?"
+    around = {"qwen": usual("question", "local")}
+    with room(tmp_path) as one:
+        await one.book.load_learner()
+        learner = one.router.learner
+        assert learner is not None
+        for number in range(20):
+            call = ask(prompt=prompt, task="question")
+            routed = one.router.route(call, unknown_standing, START_MS, 1.0)
+            one.router.answered(routed, Answered(deployment="qwen", receipt=f"r{number}"), START_MS)
+            one.router.learn(Outcome(task="question", deployment="qwen", score=0.0, receipt=f"r{number}"))
+        await one.book.save()
+        seen = learner.beliefs(prompt, "question", around)["qwen"]
+    assert seen.mean < 0.3
+    again = load_learned(tmp_path).beliefs(prompt, "question", around)["qwen"]
+    assert again.mean == pytest.approx(seen.mean, abs=0.01)
+    (tmp_path / LEARNED).write_bytes(b"torn")
+    assert load_learned(tmp_path).beliefs(prompt, "question", around) == around
 
 
 async def test_what_shadows_found(tmp_path: Path) -> None:

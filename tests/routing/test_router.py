@@ -147,7 +147,8 @@ class Reader:
     def beliefs(self, prompt: str, task: str, start: Mapping[str, Belief]) -> Mapping[str, Belief]:
         return {**start, "qwen": Belief(0.1, 0.01, 50)} if task == "maths" else start
 
-    def learn(self, prompt: str, outcome: Outcome) -> None:
+    def learn(self, prompt: str, outcome: Outcome, start: float) -> None:
+        assert start == usual("", "local").mean
         self.heard.append((prompt, outcome.score))
 
 

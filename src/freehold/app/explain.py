@@ -14,7 +14,7 @@ import msgspec
 
 from freehold.adapters.providers.catalog import build_catalog, configured_servers
 from freehold.adapters.providers.discover import Discovery
-from freehold.app.outcomes import load_beliefs
+from freehold.app.outcomes import load_beliefs, load_learned
 from freehold.app.routing import places_of, routing_rules
 from freehold.core.config_file import LoadedConfig
 from freehold.costs.book import PriceBook
@@ -40,6 +40,8 @@ def explanation(
 def explain_call(router: Router, standing: StandingOf, asked: ExplainIn, now_ms: int) -> Explanation:
     """What the router would do with such a call now. Changes nothing."""
     ask = router.read(asked_of(asked))
+    if asked.output_tokens is not None:
+        ask = msgspec.structs.replace(ask, output_tokens=asked.output_tokens)
     world = router.world(ask, standing, now_ms)
     return explained(ask, router.judge(ask, world, 1.0), world, router.rules)
 
@@ -64,9 +66,7 @@ def asked_of(asked: ExplainIn) -> Ask:
     )
     ask = read_ask(body, "chat", said)
     tokens = len(asked.prompt.encode("utf-8", "replace")) // 4
-    if asked.output_tokens is None:
-        return msgspec.structs.replace(ask, input_tokens=tokens, question=0)
-    return msgspec.structs.replace(ask, input_tokens=tokens, question=0, output_tokens=asked.output_tokens)
+    return msgspec.structs.replace(ask, input_tokens=tokens, question=0)
 
 
 def past_call(receipt: Receipt) -> PastCall:
@@ -89,7 +89,7 @@ def own_router(loaded: LoadedConfig, home: Path, env: Mapping[str, str]) -> Rout
     specs = configured_servers(loaded.config, folder, env)
     catalog = build_catalog(loaded.config, Discovery(), specs)
     places = places_of(loaded.config, catalog, specs, _book(home), time.time_ns() // 1_000_000)
-    router = Router(load_beliefs(home))
+    router = Router(load_beliefs(home), load_learned(home))
     router.use(routing_rules(loaded.config, places), places, catalog.aliases)
     return router
 

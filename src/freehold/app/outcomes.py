@@ -21,12 +21,16 @@ from freehold.receipts.entries import Receipt
 from freehold.receipts.journal import LedgerError
 from freehold.receipts.outcomes import PPM, Said, outcome_receipt, outcomes
 from freehold.receipts.query import find
+from freehold.routing.learned import Learned, grown
 from freehold.routing.outcomes import WEIGHTS, Beliefs, Outcome, Source, Tally
 from freehold.routing.router import Router
 from freehold.routing.shadow import ShadowTally, could_have_been_local, counted
 from freehold.routing.world import Place
 
 FILE = Path("routing") / "beliefs.json"
+LEARNED = Path("routing") / "learned.bin"
+"""What the reader of prompts has learned: numbers, no prompts. The ledger has none either, so this cannot be
+made anew."""
 _SAVE_EVERY = 50
 
 
@@ -96,11 +100,16 @@ class OutcomeBook:
         self._next_id = next_id
         self._entries = entries
         self._unsaved = 0
+        self._learned: Learned | None = None
         router.on_outcome = self.noticed
 
     def load(self) -> None:
         """Take up what was believed at the last end. Blocking: before the first call."""
         self._router.beliefs = load_beliefs(self._home)
+
+    async def load_learner(self) -> None:
+        """From now on prompts are read, too: some 50 ms and 16 MB, for who leaves choices to us."""
+        self._learned = self._router.learner = await asyncio.to_thread(load_learned, self._home)
 
     async def post(self, body: bytes) -> OutcomeView:
         """Record what somebody says of an answer. Raises FreeholdError with what is wrong with `body`."""
@@ -134,6 +143,15 @@ class OutcomeBook:
         tallies = {task: dict(row) for task, row in self._router.beliefs.tallies.items()}
         data = msgspec.json.encode(_File(entries=self._entries(), tallies=tallies))
         await asyncio.to_thread(_replace, self._home / FILE, data)
+        if self._learned is not None:
+            await self._save_learned(self._learned)
+
+    async def _save_learned(self, learned: Learned) -> None:
+        due, kept = learned.due, learned.kept()
+        await asyncio.to_thread(_replace, self._home / LEARNED, kept)
+        estimator = await asyncio.to_thread(grown, kept) if due else None
+        if estimator is not None:
+            learned.use(estimator)
 
     def beliefs(self) -> list[BeliefView]:
         """Everything that rests on outcomes, the most tried first."""
@@ -189,6 +207,14 @@ def load_beliefs(home: Path) -> Beliefs:
     except LedgerError:
         pass  # none yet; a damaged one is told by those who own it
     return beliefs
+
+
+def load_learned(home: Path) -> Learned:
+    """The reader of prompts with what it has learned, or as it was shipped. Blocking."""
+    try:
+        return Learned(grown((home / LEARNED).read_bytes()))
+    except OSError:
+        return Learned()
 
 
 def belief_views(beliefs: Beliefs, places: Sequence[Place] = ()) -> list[BeliefView]:

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from freehold.cli.control_client import find_running
 from freehold.cli.exits import NotRunning
+from freehold.cli.option_struct import takes
 from freehold.cli.options import ConfigOption, HomeOption, JsonOption, UrlOption, chosen_home
 from freehold.cli.output import print_json, print_table, say
 from freehold.core.config_file import load_config
@@ -19,59 +21,56 @@ from freehold.core.errors import FreeholdError
 from freehold.routing.world import dollars
 
 if TYPE_CHECKING:
-    from freehold.routing.explain import Candidate, ExplainIn, Explanation
+    from freehold.routing.explain import Candidate, Explanation
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Why calls go where they go.")
 
 _EXPLAIN = "/api/v1/route/explain"
 
-Prompt = Annotated[str | None, typer.Option("--prompt", metavar="TEXT", help="A prompt to ask about.")]
-File = Annotated[
-    Path | None, typer.Option("--file", metavar="FILE", help="A file with the prompt; - for standard input.")
-]
-ReceiptId = Annotated[
-    str | None, typer.Option("--receipt", metavar="ID", help="A past call: what else it could have been.")
-]
-Task = Annotated[str, typer.Option("--task", metavar="KIND", help="As `x-freehold-task` would say it.")]
-Agent = Annotated[str, typer.Option("--agent", metavar="NAME", help="As `x-freehold-agent` would say it.")]
-Model = Annotated[str, typer.Option("--model", metavar="NAME", help="A name of yours with a route.")]
-Out = Annotated[
-    int | None, typer.Option("--output-tokens", metavar="N", min=0, help="Expected length of the answer.")
-]
+
+class ExplainOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What `freehold route explain` is asked."""
+
+    prompt: Annotated[str | None, typer.Option("--prompt", metavar="TEXT", help="A prompt to ask about.")] = (
+        None
+    )
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", metavar="FILE", help="A file with the prompt; - for standard input."),
+    ] = None
+    receipt: Annotated[
+        str | None, typer.Option("--receipt", metavar="ID", help="A past call: what else it could have been.")
+    ] = None
+    task: Annotated[
+        str, typer.Option("--task", metavar="KIND", help="As `x-freehold-task` would say it.")
+    ] = ""
+    agent: Annotated[
+        str, typer.Option("--agent", metavar="NAME", help="As `x-freehold-agent` would say it.")
+    ] = ""
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="A name of yours with a route.")] = (
+        "auto"
+    )
+    output_tokens: Annotated[
+        int | None,
+        typer.Option("--output-tokens", metavar="N", min=0, help="Expected length of the answer."),
+    ] = None
+    config: ConfigOption = None
+    home: HomeOption = None
+    url: UrlOption = None
+    as_json: JsonOption = False
 
 
 @app.command()
-def explain(
-    prompt: Prompt = None,
-    file: File = None,
-    receipt: ReceiptId = None,
-    task: Task = "",
-    agent: Agent = "",
-    model: Model = "auto",
-    output_tokens: Out = None,
-    config: ConfigOption = None,
-    home: HomeOption = None,
-    url: UrlOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@takes(ExplainOptions)
+def explain(options: ExplainOptions) -> None:
     """Say who would answer a prompt, or why a past call went where it did, and what all others would cost.
 
     Asks the running Freehold; without one it answers from the configuration and from what was learned.
     """
-    from freehold.routing.explain import ExplainIn  # noqa: PLC0415 - not for `freehold --help`
-
-    if sum(each is not None for each in (prompt, file, receipt)) != 1:
+    if sum(each is not None for each in (options.prompt, options.file, options.receipt)) != 1:
         raise typer.BadParameter("say one of --prompt TEXT, --file FILE and --receipt ID")
-    asked = ExplainIn(
-        prompt=_text(prompt, file),
-        receipt=receipt or "",
-        model=model,
-        task=task,
-        agent=agent,
-        output_tokens=output_tokens,
-    )
-    found = _explanation(asked, config, chosen_home(home), url)
-    if as_json:
+    found = _explanation(options)
+    if options.as_json:
         print_json(found)
     else:
         tell(found)
@@ -158,14 +157,23 @@ def _text(prompt: str | None, file: Path | None) -> str:
         raise FreeholdError(f"cannot read {file}: {error.strerror}") from error
 
 
-def _explanation(asked: ExplainIn, config: Path | None, home: Path, url: str | None) -> Explanation:
+def _explanation(options: ExplainOptions) -> Explanation:
     """The running Freehold's; without one, from files. Another address is only asked when it is named."""
-    from freehold.app.explain import own_explanation  # noqa: PLC0415
-    from freehold.routing.explain import Explanation  # noqa: PLC0415
+    from freehold.app.explain import own_explanation  # noqa: PLC0415 - not for `freehold --help`
+    from freehold.routing.explain import ExplainIn, Explanation  # noqa: PLC0415 - as above
 
+    asked = ExplainIn(
+        prompt=_text(options.prompt, options.file),
+        receipt=options.receipt or "",
+        model=options.model,
+        task=options.task,
+        agent=options.agent,
+        output_tokens=options.output_tokens,
+    )
+    home = chosen_home(options.home)
     try:
-        return find_running(home, url).post(_EXPLAIN, Explanation, body=asked)
+        return find_running(home, options.url).post(_EXPLAIN, Explanation, body=asked)
     except NotRunning:
-        if url is not None:
+        if options.url is not None:
             raise
-    return own_explanation(load_config(config, os.environ, Path.cwd()), home, os.environ, asked)
+    return own_explanation(load_config(options.config, os.environ, Path.cwd()), home, os.environ, asked)

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from freehold.core.catalog import Deployment
 from freehold.core.config_routing import AUTO
 from freehold.routing.auto import aim_of, decide
-from freehold.routing.outcomes import Beliefs, Outcome, Source, kind_of
+from freehold.routing.outcomes import Beliefs, Outcome, Source, kind_of, usual
 from freehold.routing.sticky import Sessions, asked_again
 from freehold.routing.world import Ask, Belief, Decision, Place, RoutingRules, Standing, Sticky, World
 
@@ -38,8 +38,9 @@ class Learner(Protocol):
         """The chances of the deployments in `start`, from there."""
         ...
 
-    def learn(self, prompt: str, outcome: Outcome) -> None:
-        """An outcome whose prompt is known."""
+    def learn(self, prompt: str, outcome: Outcome, start: float) -> None:
+        """An outcome whose prompt is known. `start` is the chance that a deployment begins with which has not
+        been met yet."""
         ...
 
 
@@ -84,9 +85,9 @@ class Router:
         self.beliefs = beliefs or Beliefs()
         self.on_outcome: Callable[[Outcome], None] | None = None
         self.sessions = Sessions(self.rules.sticky_s)
-        self._learner = learner
+        self.learner = learner
         self._taken: frozenset[str] = frozenset()
-        self._tiers: dict[str, Place] = {}
+        self._places: dict[str, Place] = {}
         self._speeds: dict[str, _Speed] = {}
         self._out: OrderedDict[str, float] = OrderedDict()
         """Tokens of answers, by kind of task."""
@@ -98,13 +99,13 @@ class Router:
         says, not a choice of ours."""
         self.rules = rules
         self.places = tuple(places)
-        self._tiers = {place.name: place for place in places}
+        self._places = {place.name: place for place in places}
         self.sessions.keep_s = rules.sticky_s
         free = {AUTO} if places and AUTO not in names else set[str]()
         self._taken = frozenset(
             free | {name for name, rule in rules.aliases.items() if rule.route != "order"}
         )
-        for gone in [name for name in self._speeds if name not in self._tiers]:
+        for gone in [name for name in self._speeds if name not in self._places]:
             self.sessions.forget(gone)
             del self._speeds[gone]
 
@@ -132,12 +133,12 @@ class Router:
 
     def read(self, ask: Ask) -> Ask:
         """The call with what memory adds: the kind of task as recognised, the usual length of an answer."""
-        if not ask.task and self._learner is not None and ask.prompt:
-            ask = replace(ask, guess=self._learner.guess(ask.prompt))
-        usual = self._out.get(kind_of(ask.task or ask.guess))
-        return (
-            ask if usual is None else replace(ask, output_tokens=min(int(usual), ask.most_out or int(usual)))
-        )
+        if not ask.task and self.learner is not None and ask.prompt:
+            ask = replace(ask, guess=self.learner.guess(ask.prompt))
+        length = self._out.get(kind_of(ask.task or ask.guess))
+        if length is None:
+            return ask
+        return replace(ask, output_tokens=min(int(length), ask.most_out or int(length)))
 
     def judge(self, ask: Ask, world: World, chance: float) -> Decision:
         """`auto.decide` by the rules in force."""
@@ -158,8 +159,8 @@ class Router:
         beliefs: Mapping[str, Belief] = {
             place.name: self.beliefs.belief(task, place.name, place.tier) for place in self.places
         }
-        if self._learner is not None and ask.prompt:
-            beliefs = self._learner.beliefs(ask.prompt, task, beliefs)
+        if self.learner is not None and ask.prompt:
+            beliefs = self.learner.beliefs(ask.prompt, task, beliefs)
         return replace(world, beliefs=beliefs)
 
     # -- what happened
@@ -201,8 +202,10 @@ class Router:
         """Count an outcome that stands in the ledger."""
         self.beliefs.learn(outcome)
         routed = self._calls.get(outcome.receipt)
-        if self._learner is not None and routed is not None and routed.ask.prompt:
-            self._learner.learn(routed.ask.prompt, outcome)
+        if self.learner is not None and routed is not None and routed.ask.prompt:
+            place = self._places.get(outcome.deployment)
+            start = usual("", "balanced" if place is None else place.tier).mean
+            self.learner.learn(routed.ask.prompt, outcome, start)
 
     def task_of(self, receipt: str) -> str:
         """The kind of task that a recent call was taken for; empty when nobody knows any more."""
