@@ -10,7 +10,18 @@ import pytest
 from tests.docs.follow import Reader, agent_of, is_fetched
 from tests.docs.pages import LANGUAGES, ROOT, blocks, name_of, pages
 
-HOW_TOS = ("first-steps", "configure", "servers", "memory", "receipts", "costs", "cache", "troubleshoot")
+HOW_TOS = (
+    "first-steps",
+    "configure",
+    "servers",
+    "memory",
+    "routing",
+    "receipts",
+    "costs",
+    "budgets",
+    "cache",
+    "troubleshoot",
+)
 FOLLOWED = [
     "README.md",
     *(f"docs/how-to/{name}.md" for name in HOW_TOS),

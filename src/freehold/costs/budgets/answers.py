@@ -136,17 +136,16 @@ class Ask(Denial, frozen=True, kw_only=True):
 
 def refusal(denial: Denial, now_ms: int) -> CallError:
     """The denial for a client. 429 where it may come again, 402 where only somebody with a purse helps."""
-    retry_after_s = denial.retry_after_s(now_ms)
+    told = denial.message
     if denial.code == "budget_unavailable":
-        return CallError(kind="overloaded", status=503, code=denial.code, message=denial.message)
-    if retry_after_s is None:
-        return CallError(kind="billing", status=402, code=denial.code, message=denial.message)
+        return CallError(kind="overloaded", status=503, code="budget_unavailable", message=told)
+    if denial.code == "budget_price_unknown":
+        return CallError(kind="billing", status=402, code="budget_price_unknown", message=told)
+    wait_s = denial.retry_after_s(now_ms)
+    if wait_s is None:
+        return CallError(kind="billing", status=402, code="budget_exhausted", message=told)
     return CallError(
-        kind="rate_limit",
-        status=429,
-        code=denial.code,
-        message=denial.message,
-        retry_after_s=retry_after_s,
+        kind="rate_limit", status=429, code="budget_exhausted", message=told, retry_after_s=wait_s
     )
 
 
