@@ -65,7 +65,8 @@ class ExplainOptions(msgspec.Struct, frozen=True, kw_only=True):
 def explain(options: ExplainOptions) -> None:
     """Say who would answer a prompt, or why a past call went where it did, and what all others would cost.
 
-    Asks the running Freehold; without one it answers from the configuration and from what was learned.
+    Asks the running Freehold. Without one, and with --config, it answers from the configuration and from what
+    was learned.
     """
     if sum(each is not None for each in (options.prompt, options.file, options.receipt)) != 1:
         raise typer.BadParameter("say one of --prompt TEXT, --file FILE and --receipt ID")
@@ -171,9 +172,11 @@ def _explanation(options: ExplainOptions) -> Explanation:
         output_tokens=options.output_tokens,
     )
     home = chosen_home(options.home)
+    if options.config is not None and options.url is None:  # what this file would do, in force or not
+        return own_explanation(load_config(options.config, os.environ, Path.cwd()), home, os.environ, asked)
     try:
         return find_running(home, options.url).post(_EXPLAIN, Explanation, body=asked)
     except NotRunning:
         if options.url is not None:
             raise
-    return own_explanation(load_config(options.config, os.environ, Path.cwd()), home, os.environ, asked)
+    return own_explanation(load_config(None, os.environ, Path.cwd()), home, os.environ, asked)

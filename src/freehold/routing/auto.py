@@ -300,6 +300,8 @@ def _words(first: Considered, ask: Ask, world: World, aim: Aim, explored: bool, 
     """The decision in one line, for the receipt and a header."""
     name = ask.model or AUTO
     if aim.route == "fastest":
+        if not _measured(first, world):
+            return f"{name}: {first.name} stands first, and nobody's speed is known"
         return f"{name}: {first.name} is the fastest, about {first.wait_s:.1f} s"
     if aim.route == "cheapest":
         return f"{name}: {first.name} is the cheapest, about {dollars(first.price_nanos)}"

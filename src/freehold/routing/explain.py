@@ -116,7 +116,8 @@ def _why(one: Considered, first: Considered | None, decision: Decision, world: W
         return one.excluded
     if first is None or one.name == first.name:
         return ""
-    words = ""
+    if not decision.quality:
+        return "comes after"
     if not one.passes and decision.quality and one.chance < decision.quality:
         words = f"chance {one.chance:.2f} is below {decision.quality:.2f}"
     elif not one.passes:
