@@ -266,22 +266,25 @@ def test_a_critical_call_is_never_explored_and_chance_changes_nothing_for_it(
     assert decision == decide(call, around, rules)
 
 
-@given(st.floats(0, 1, exclude_max=True))
-def test_exploring_is_bounded_by_its_share(chance: float) -> None:
-    decision = decide(ask(task="chat"), world(), RoutingRules(explore=0.02), chance)
-    assert decision.explored == (chance < 0.02)
+@given(made.worlds(), made.asks, made.rules, st.floats(0, 1, exclude_max=True))
+def test_exploring_is_bounded_by_its_share(
+    around: World, call: Ask, rules: RoutingRules, chance: float
+) -> None:
+    decision = decide(call, around, rules, chance)
+    if chance >= rules.explore:
+        assert not decision.explored
+        assert decision == decide(call, around, rules)
 
 
 def test_exploring_tries_what_is_little_known_and_leaves_alone_what_is_known_to_fail() -> None:
-    around = world(
-        LOCAL, OTHER, CHEAP,
-        beliefs={"qwen": Belief(0.6, 0.15, 2.0), "glm": Belief(0.2, 0.01, 200.0),
-                 "p/mini": Belief(0.9, 0.02)},
-    )  # fmt: skip
-    rules = RoutingRules(explore=1.0, escalate=False)
-    picked = [first(decide(ask(), around, rules, n / 1000)) for n in range(1000)]
-    assert 20 < picked.count("qwen") < 400
-    assert picked.count("glm") == 0
+    beliefs = {"qwen": Belief(0.6, 0.15, 2.0), "glm": Belief(0.2, 0.01, 200.0), "p/mini": Belief(0.9, 0.02)}
+    around, rules = world(LOCAL, OTHER, CHEAP, beliefs=beliefs), RoutingRules(escalate=False)
+    assert first(decide(ask(), around, rules, 0.5)) == "p/mini"
+    tried = decide(ask(), around, rules, 0.01)
+    assert (first(tried), tried.explored) == ("qwen", True)
+    assert "tried to learn" in tried.reason
+    known = replace(around, beliefs={**beliefs, "qwen": Belief(0.6, 0.02, 200.0)})
+    assert first(decide(ask(), known, rules, 0.01)) == "p/mini"
 
 
 def test_a_decision_is_fast() -> None:

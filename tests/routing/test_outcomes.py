@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.core.config_routing import TIERS, Tier
-from freehold.routing.outcomes import MOST, WEIGHTS, Beliefs, Outcome, Source, cautious, drawn, kind_of, usual
-from freehold.routing.world import Belief
+from freehold.routing.outcomes import MOST, WEIGHTS, Beliefs, Outcome, Source, cautious, kind_of, usual
 
 
 def outcome(score: float, task: str = "code", deployment: str = "qwen", **facts: object) -> Outcome:
@@ -93,17 +92,3 @@ def test_a_chance_stays_one(said: Sequence[tuple[float, Source, str]], tier: Tie
     assert 0.0 < belief.mean < 1.0
     assert 0.0 < belief.deviation <= 0.5
     assert 0.0 <= cautious(belief) <= belief.mean
-
-
-def test_draws_follow_the_belief_and_differ_by_name() -> None:
-    belief = Belief(0.7, 0.1)
-    draws = [drawn(belief, "qwen", n / 2000) for n in range(2000)]
-    mean = sum(draws) / len(draws)
-    spread = (sum((each - mean) ** 2 for each in draws) / len(draws)) ** 0.5
-    assert mean == pytest.approx(0.7, abs=0.02)
-    assert spread == pytest.approx(0.1, abs=0.02)
-    assert drawn(belief, "qwen", 0.5) == drawn(belief, "qwen", 0.5) != drawn(belief, "glm", 0.5)
-    together = sum(
-        (drawn(belief, "a", n / 500) > 0.7) == (drawn(belief, "b", n / 500) > 0.7) for n in range(500)
-    )
-    assert 200 < together < 300  # neither together nor against each other

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from random import Random
 
 import pytest
 
@@ -162,6 +163,20 @@ def test_a_learner_reads_prompts_and_hears_of_their_outcomes() -> None:
     one.learn(Outcome(task="maths", deployment="glm", score=1.0, receipt="r1"))
     one.learn(Outcome(task="maths", deployment="glm", score=1.0, receipt="other"))
     assert reader.heard == [("a riddle", 1.0)]
+
+
+def test_calls_settle_where_the_answers_are_good_and_cheap() -> None:
+    truth = {"qwen": 0.5, "glm": 0.9, "p/mini": 0.9, "p/opus": 0.93}
+    one, chance = router(), Random(7)
+    asked: list[str] = []
+    for number in range(1200):
+        routed = one.route(ask(task="chat"), idle, number, chance.random())
+        name = routed.decision.candidates[0].name
+        asked.append(name)
+        good = float(chance.random() < truth[name])
+        one.learn(Outcome(task="chat", deployment=name, score=good, receipt=f"r{number}"))
+    assert asked.count("qwen") < 60  # it looked as good as the other local one, and is not
+    assert asked[-400:].count("glm") > 360
 
 
 def test_places_that_are_gone_keep_no_session() -> None:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from freehold.core.config_routing import AUTO, TIERS, Route, Tier
 from freehold.routing.abilities import doubts, lacks
 from freehold.routing.balance import balanced
-from freehold.routing.outcomes import FOUND, cautious, drawn, kind_of, usual
+from freehold.routing.outcomes import FOUND, cautious, kind_of, usual
 from freehold.routing.tiers import above, highest, lowest, rank
 from freehold.routing.world import (
     PER,
@@ -34,6 +34,9 @@ from freehold.routing.world import (
 _DOUBT = 0.97
 """Of a chance, for each thing that the call needs and nobody knows of the place, until it was tried."""
 _TRIED = 5.0
+WIDTH = 2.0
+"""Exploring is optimism in the face of uncertainty (Auer, Cesa-Bianchi and Fischer, 2002): a place counts as
+good as it may be, so what is little known is tried until enough is known against it."""
 _NEAR = 1e-9
 _UNKNOWN = Standing()
 
@@ -53,13 +56,12 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decide(ask: Ask, world: World, rules: RoutingRules, chance: float = 1.0) -> Decision:
-    """Choose. `chance` is a random number in 0..1: below `rules.explore`, what is little known is tried,
-    unless the call is critical."""
+    """Choose. `chance` is a random number in 0..1: below `rules.explore`, what is little known counts as
+    good as it may be, unless the call is critical."""
     aim = aim_of(ask, world, rules)
     places = _scope(ask, world, rules, aim)
     explores = chance < rules.explore and not ask.critical and aim.route == "auto"
-    draw = chance / rules.explore if explores else None
-    looked = [_look(place, ask, world, rules, aim, draw) for place in places]
+    looked = [_look(place, ask, world, rules, aim) for place in places]
     allowed = [one for one in looked if not one.excluded]
     if not allowed and ask.failed:  # nobody else is left: better the same again than nothing
         return decide(replace(ask, failed=()), world, rules, chance)
@@ -69,16 +71,17 @@ def decide(ask: Ask, world: World, rules: RoutingRules, chance: float = 1.0) -> 
         )
     if rules.escalate and not ask.critical:
         allowed = [_with_second_try(one, allowed) for one in allowed]
-    ordered, bar = _ordered(allowed, ask, world, rules, aim)
+    ordered, bar = _ordered(allowed, ask, world, rules, aim, WIDTH if explores else 0.0)
+    explored = explores and ordered[0].chance < bar - _NEAR
     final = {one.name: one for one in ordered}
     by_name = {place.name: place.deployment for place in places}
     return Decision(
         candidates=tuple(by_name[one.name] for one in ordered),
-        reason=_words(ordered[0], ask, world, aim, explores, sum(one.passes for one in ordered)),
+        reason=_words(ordered[0], ask, world, aim, explored, sum(one.passes for one in ordered)),
         task=aim.task,
         quality=bar,
         considered=tuple(final.get(one.name, one) for one in looked),
-        explored=explores,
+        explored=explored,
     )
 
 
@@ -126,17 +129,12 @@ def _scope(ask: Ask, world: World, rules: RoutingRules, aim: Aim) -> Sequence[Pl
     return [by_name[name] for name in alias.candidates if name in by_name]
 
 
-def _look(
-    place: Place, ask: Ask, world: World, rules: RoutingRules, aim: Aim, draw: float | None
-) -> Considered:
+def _look(place: Place, ask: Ask, world: World, rules: RoutingRules, aim: Aim) -> Considered:
     """One place by itself: its chance, its price, and why not."""
     standing = world.standings.get(place.name, _UNKNOWN)
     belief = world.beliefs.get(place.name) or usual(aim.task, place.tier)
     unsure = doubts(ask.needs, place.able) if belief.trials < _TRIED else ()
-    if draw is not None:
-        chance = drawn(belief, place.name, draw)
-    else:
-        chance = cautious(belief) if ask.critical else belief.mean
+    chance = cautious(belief) if ask.critical else belief.mean
     cached = _cached(place, ask, world)
     price = price_nanos(place, ask, cached)
     wait_s = _wait_s(standing, ask, cached)
@@ -146,6 +144,7 @@ def _look(
         name=place.name,
         tier=place.tier,
         chance=chance * _DOUBT ** len(unsure),
+        deviation=belief.deviation,
         trials=belief.trials,
         price_nanos=price,
         wait_s=wait_s,
@@ -223,9 +222,10 @@ def _with_second_try(one: Considered, allowed: Sequence[Considered]) -> Consider
 
 
 def _ordered(
-    allowed: Sequence[Considered], ask: Ask, world: World, rules: RoutingRules, aim: Aim
+    allowed: Sequence[Considered], ask: Ask, world: World, rules: RoutingRules, aim: Aim, width: float
 ) -> tuple[list[Considered], float]:
-    """All of them in the order in which they are to be tried, and the chance that was demanded."""
+    """All of them in the order in which they are to be tried, and the chance that was demanded. `width`: so
+    many deviations above its chance count as possible."""
     models = {place.name: place.model for place in world.places}
     if aim.route in ("fastest", "cheapest", "balance"):
         marked = [replace(one, passes=True) for one in allowed]
@@ -234,7 +234,11 @@ def _ordered(
     bar = rules.quality * max(one.chance for one in first)
     dearest = max((one.weight for one in allowed), default=0.0)
     marked = [
-        replace(one, passes=one in first and one.chance >= bar - _NEAR, weight=_weighed(one, dearest))
+        replace(
+            one,
+            passes=one in first and one.chance + width * one.deviation >= bar - _NEAR,
+            weight=_weighed(one, dearest),
+        )
         for one in allowed
     ]
     good = sorted((one for one in marked if one.passes), key=lambda one: _rank_key(one, world.sticky))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Literal
 
 import msgspec
@@ -187,14 +186,6 @@ def updated(start: Belief, own: Tally, elsewhere: Tally = _NONE) -> Belief:
     good, bad = good + own.good, bad + own.bad
     mean = good / (good + bad)
     return Belief(mean, _deviation(mean, good + bad), own.trials)
-
-
-def drawn(belief: Belief, name: str, chance: float) -> float:
-    """A chance drawn from a belief (Thompson sampling), in 0..1: the same `chance` gives each name its own,
-    independent draw. The normal curve is taken for the Beta, and the logistic one for the normal."""
-    seed = blake2b(b"%d" % int(chance * 2**52), key=name.encode()[:64], digest_size=8).digest()
-    uniform = (int.from_bytes(seed, "big") + 0.5) / 2**64
-    return min(1.0, max(0.0, belief.mean + belief.deviation * math.log(uniform / (1.0 - uniform)) / 1.702))
 
 
 def cautious(belief: Belief) -> float:

@@ -179,6 +179,8 @@ class Considered(msgspec.Struct, frozen=True, kw_only=True):
     tier: Tier
     chance: float
     """That the answer is good, an escalation from here included."""
+    deviation: float = 0.0
+    """How far that may be off."""
     trials: float = 0.0
     price_nanos: int | None = None
     """Of this call, at the tokens that were expected; None: nobody knows."""
@@ -208,7 +210,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     considered: tuple[Considered, ...] = ()
     """Every place, those that were excluded too, in the order of the world."""
     explored: bool = False
-    """Chances were drawn, to learn."""
+    """The first is asked to learn: as far as is known it is not good enough, but it may be."""
 
 
 def dollars(nanos: int | None) -> str:
