@@ -22,6 +22,7 @@ from freehold.adapters.providers.discover import Discovery, discover, list_model
 from freehold.app.lazy_web import LazyControlApp
 from freehold.app.machine import Machine
 from freehold.app.models import model_rows
+from freehold.app.not_in_force import without_effect
 from freehold.app.offers import Offers
 from freehold.app.port import open_port
 from freehold.app.price_table import HousePrices
@@ -131,6 +132,8 @@ class House:
 
     async def live(self) -> None:
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for text in without_effect(self._config):
+            self._say("config", text, warn=True)
         async with contextlib.AsyncExitStack() as stack:
             self._catch_signals()
             self._ledger = stack.enter_context(Ledger.open(self._home, clock=self._clock))
