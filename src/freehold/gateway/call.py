@@ -11,27 +11,33 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from freehold.core.catalog import Deployment, Dialect
+from freehold.core.catalog import Dialect
 from freehold.core.errors import CallError
 from freehold.core.servers import Lease, LeaseAsk, LeaseRefusal
 from freehold.dialects.context import TranslationError
-from freehold.gateway import refusals
+from freehold.gateway import cached, deciding, escalating, failing, refusals
+from freehold.gateway.allowing import note
 from freehold.gateway.bad_answer import BadAnswer
+from freehold.gateway.candidates import Candidates
+from freehold.gateway.climb import Climb
 from freehold.gateway.connection import Request, ServerConnection
-from freehold.gateway.error_answer import answer_error, pass_error_on
+from freehold.gateway.error_answer import answer_error
 from freehold.gateway.facts import Facts
+from freehold.gateway.kept import Kept
 from freehold.gateway.lease import answered, seek
+from freehold.gateway.money import Money
 from freehold.gateway.peek import NOTHING_SEEN, look_into
 from freehold.gateway.prepare import Prepared, client_lines, prepare_same, prepare_translated, request_head
 from freehold.gateway.record import NOTHING_USED
-from freehold.gateway.relay import Relay, relay_for
+from freehold.gateway.relay import Relay
 from freehold.gateway.settle import settle
 from freehold.gateway.signs import Signs
-from freehold.gateway.targets import Target, default_deployment, upstream_dialect
+from freehold.gateway.stay import Stay
+from freehold.gateway.targets import Target, upstream_dialect
 from freehold.gateway.tries import Try
 from freehold.gateway.upstream import UpstreamConnection
-from freehold.routing.choose import NoSuchModel
-from freehold.routing.fallback import Failure, after_failure
+from freehold.gateway.ways import relay_for
+from freehold.routing.fallback import Failure
 
 if TYPE_CHECKING:
     from freehold.gateway.gateway import Gateway
@@ -43,14 +49,13 @@ class Call:
     """See the module. Implements `connection.Handler` and `upstream.Answer`."""
 
     __slots__ = (
-        "_at",
-        "_candidates",
         "_timer",
-        "_tries_here",
         "ask",
         "bad",
         "barred",
+        "candidates",
         "captured",
+        "climb",
         "conn",
         "deadline_s",
         "dialect",
@@ -59,11 +64,12 @@ class Call:
         "gateway",
         "heard",
         "id",
+        "kept",
         "key_name",
         "lease",
         "losses",
-        "max_wait_s",
         "measured",
+        "money",
         "prepared",
         "relay",
         "request",
@@ -77,11 +83,10 @@ class Call:
         "started_ms",
         "started_ns",
         "status",
+        "stay",
         "target",
         "tries",
         "upstream",
-        "waits_for",
-        "waits_since_ns",
     )
 
     def __init__(self, gateway: Gateway, conn: ServerConnection, request: Request, facts: Facts) -> None:
@@ -123,14 +128,16 @@ class Call:
         """The slot that the attempt under way uses, when its server is ours."""
         self.barred: CallError | None = None
         """Why no server of ours takes this request."""
-        self.max_wait_s: float | None = None
-        """How long the alias waits for a candidate while there is another one."""
-        self.waits_for = ""
-        self.waits_since_ns = 0
         self.upstream: UpstreamConnection | None = None
-        self._candidates: tuple[Deployment, ...] = ()
-        self._at = 0
-        self._tries_here = 0
+        self.candidates = _NOBODY
+        self.climb: Climb | None = None
+        """Of a call for which the router chose."""
+        self.money: Money | None = None
+        """What is held for it, once it comes to a place that costs."""
+        self.kept: Kept | None = None
+        """What is known of kept answers, when it may get one."""
+        self.stay: Stay | None = None
+        """Its time on servers of ours, where that costs."""
         self._timer: asyncio.TimerHandle | None = None
 
     # -- beginning
@@ -147,7 +154,14 @@ class Call:
         if fault is not None:
             self.refuse(fault)
             return
-        if self.read() and self.choose():
+        if self.read():
+            if (self.gateway.answers is not None or self.facts.cache_mode) and cached.look(self):
+                return
+            self.proceed()
+
+    def proceed(self) -> None:
+        """No kept answer: ask somebody."""
+        if self.choose():
             self.attempt()
 
     def read(self) -> bool:
@@ -161,30 +175,13 @@ class Call:
 
     def choose(self) -> bool:
         """Fill in the candidates; False when the call was refused because there are none."""
-        asked = self.seen.model
-        if not asked:
-            deployment = self.gateway.stored_place(self.request.path) or default_deployment(
-                self.gateway.catalog
-            )
-            if deployment is None:
-                return self.refuse(refusals.no_place(self.request.path.decode("latin-1")))
-            self._candidates = (deployment,)
-            self.route = "default provider" if not deployment.model_id else "where it is stored"
-            return True
-        choice = self.gateway.choice_of(asked)
-        if isinstance(choice, NoSuchModel):
-            return self.refuse(refusals.no_such_model(choice))
-        self._candidates = self.gateway.healthy_first(choice.candidates)
-        self.route = choice.reason
-        if self.gateway.catalog.max_waits:
-            self.max_wait_s = self.gateway.catalog.max_waits.get(asked)
-        return True
+        return deciding.choose(self)
 
     # -- attempts
 
     def attempt(self) -> None:
         """Try the current candidate."""
-        deployment = self._candidates[self._at]
+        deployment = self.candidates.current
         if deployment.server is not None:
             seek(self, deployment)
             return
@@ -193,16 +190,6 @@ class Call:
             self.pass_over(found)
         else:
             self.send_to(found)
-
-    @property
-    def candidate(self) -> Deployment:
-        """The deployment that is being tried."""
-        return self._candidates[self._at]
-
-    @property
-    def has_more(self) -> bool:
-        """Whether another candidate is left behind the current one."""
-        return self._at + 1 < len(self._candidates)
 
     def lease_body(self) -> bytes:
         """What names this request, should a server die under it again."""
@@ -217,6 +204,8 @@ class Call:
         lease = self.lease
         if lease is not None:
             self.lease = None
+            if self.stay is not None:
+                self.stay.leave()
             self.gateway.servers.release(lease, failed=failed)
 
     def send_to(self, target: Target) -> None:
@@ -230,18 +219,36 @@ class Call:
         if isinstance(prepared, CallError):
             self.pass_over(prepared)
             return
+        gateway = self.gateway
+        if target.anthropic and gateway.marker is not None:
+            prepared = gateway.marker.mark(prepared, target, self.started_ms)
         self.prepared = prepared
         self.losses = prepared.losses
         if self.losses and b"x-freehold-strict" in self.request.lookup:
             self.refuse(refusals.strict(self.losses))
             return
+        if gateway.budgets is None or self.afford(target, prepared):
+            self.dispatch()
+
+    def afford(self, target: Target, prepared: Prepared) -> bool:
+        """Put aside what the attempt can cost. False: it goes on by itself, now or later."""
+        money = self.money
+        if money is None:
+            assert self.gateway.budgets is not None
+            money = self.money = Money(self, self.gateway.budgets)
+        return money.seek(target, prepared)
+
+    def dispatch(self) -> None:
+        """Send what is prepared."""
+        target, prepared = self.target, self.prepared
+        assert target is not None and prepared is not None
         lines = client_lines(self.request.headers, target, prepared, self.facts.lines)
         head = request_head(self.request.method, prepared, target, lines, self.request.lookup)
         self._begin_try(target)
         self.gateway.pool.send(target.origin, head + prepared.body, self)
 
     def _begin_try(self, target: Target) -> None:
-        self._tries_here += 1
+        self.candidates.tries_here += 1
         self.bad = None
         self.relay = None
         self.upstream = None
@@ -272,8 +279,11 @@ class Call:
         tried = self.tries[-1]
         tried.first_byte_ns = time.perf_counter_ns()
         tried.status = status
+        gateway, target = self.gateway, self.target
+        if gateway.allowances is not None and target is not None and target.deployment.provider is not None:
+            note(gateway.allowances, target.deployment, status, fields, gateway.clock.now_ms())
         if status >= 400:
-            self.bad = BadAnswer(status, headers, self.target.secret if self.target is not None else b"")
+            self.bad = BadAnswer(status, headers, target.secret if target is not None else b"")
             return
         if not self.signs_silent() and not fields.get(b"content-type", b"").startswith(b"text/event-stream"):
             self.drop_upstream()
@@ -284,8 +294,10 @@ class Call:
 
     def received(self, data: bytes) -> None:
         self.heard = True
-        if self.relay is not None:
-            self.relay.feed(data)
+        relay = self.relay
+        if relay is not None:
+            if relay.judge is None or escalating.passes(self, relay, data):
+                relay.feed(data)
             return
         assert self.bad is not None
         if not self.bad.add(data):
@@ -301,10 +313,11 @@ class Call:
         self.deadline_s = 0.0
         self.give_back(failed=False)
         self.tries[-1].ended_ns = time.perf_counter_ns()
-        if self.relay is not None:
-            self.relay.end()
-        else:
-            self._upstream_refused()
+        relay = self.relay
+        if relay is None:
+            failing.refused(self)
+        elif relay.judge is None or escalating.passes_whole(self, relay):
+            relay.end()
 
     def failed(self, reason: str) -> None:
         timed_out = reason.startswith(_TIMED_OUT)
@@ -331,57 +344,26 @@ class Call:
 
     # -- after a failed attempt
 
-    def _upstream_refused(self) -> None:
-        bad = self.bad
-        assert bad is not None
-        error = bad.error(self.gateway.clock.now_ms())
-        self.tries[-1].error = refusals.recorded_words(error)
-        self.give_up_on(bad.failure(error), error)
-
     def give_up_on(self, failure: Failure, error: CallError) -> None:
         """The current candidate failed: again, elsewhere, or tell the client."""
-        deployment = self._candidates[self._at]
-        self.gateway.went_wrong(deployment.name, failure)
-        step = after_failure(
-            failure,
-            policy=self.gateway.policy,
-            tries_here=self._tries_here,
-            tries=len(self.tries),
-            more=self.has_more,
-            elapsed_s=(time.perf_counter_ns() - self.started_ns) / 1e9,
-        )
-        if self.settled:
-            return
-        if step.action == "stop":
-            self._tell(error)
-            return
-        if step.action == "elsewhere":
-            self._elsewhere("failed")
-            return
-        delay_s = step.wait_s + _TICK_S if step.wait_s else 0.0
+        failing.give_up_on(self, failure, error)
+
+    def again_in(self, delay_s: float) -> None:
+        """The same place once more."""
         self._timer = self.gateway.loop.call_later(delay_s, self.attempt)
 
     def pass_over(self, error: CallError, how: str = "failed") -> None:
         """The current candidate cannot even be tried: at once the next one, or tell the client."""
-        if self.has_more:
-            self._elsewhere(how)
+        if self.candidates.more:
+            self.go_on(how)
         else:
             self.refuse(error)
 
-    def _elsewhere(self, how: str) -> None:
-        self.route = f"{self.route}; {self._candidates[self._at].name} {how}"
-        self._at += 1
-        self._tries_here = 0
+    def go_on(self, how: str) -> None:
+        """To the next candidate; the current one did so."""
+        self.route = f"{self.route}; {self.candidates.current.name} {how}"
+        self.candidates.go_on()
         self.attempt()
-
-    def _tell(self, error: CallError) -> None:
-        """Every attempt failed: the upstream's own words where the dialect is the same, else ours."""
-        bad = self.bad
-        same = self.prepared is not None and self.prepared.context is None
-        if bad is not None and bad.passes and same and error.source == "upstream" and self.signs_silent():
-            pass_error_on(self, error, bad)
-        else:
-            self.refuse(error)
 
     def refuse(self, error: CallError) -> bool:
         """Answer with an error in the caller's dialect. Always False, for the callers' brevity."""
@@ -442,6 +424,9 @@ class Call:
     def expire(self) -> None:
         """The gateway's sweep: the attempt, or the wait for a server, took too long."""
         self.deadline_s = 0.0
+        if self.money is not None and self.money.waiting:
+            self.money.expire()
+            return
         if self.signs is not None and self.signs.waiting:
             self.signs.stop()
             self.pass_over(refusals.not_ready_in_time(self.gateway.limits.load_wait_s), "is busy")
@@ -466,6 +451,10 @@ class Call:
             self._timer = None
         if self.signs is not None:
             self.signs.stop()
+        if self.money is not None:
+            self.money.stop_waiting()
+        if self.kept is not None:
+            self.kept.stop()
 
     def signs_silent(self) -> bool:
         """Whether nothing was sent to the client yet while it waited."""
@@ -490,6 +479,5 @@ class Call:
         self.signs = None
 
 
-_TICK_S = 0.002
-"""The loop's clock counts whole milliseconds: a pause that the place asked for must be over by then."""
+_NOBODY = Candidates(())
 _TIMED_OUT = "timed out: no byte from the upstream within"

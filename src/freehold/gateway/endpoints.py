@@ -53,6 +53,8 @@ _POST: dict[bytes, Endpoint] = {
     b"/v1/responses/input_tokens": _endpoint("responses.input_tokens", "count", "responses", optional=True),
 }
 
+_TELEMETRY = (b"/v1/traces", b"/v1/metrics", b"/v1/logs")
+"""What is told us over OTLP, and no call."""
 _RELAY = _endpoint("relay", "relay", optional=True)
 _STORED = _endpoint("responses.stored", "stored", "responses", optional=True)
 _RELAY_MESSAGES = _endpoint("relay", "relay", "messages", optional=True)
@@ -64,7 +66,7 @@ def endpoint_of(method: bytes, path: bytes) -> Endpoint | None:
         found = _POST.get(path)
         if found is not None:
             return found
-    if not path.startswith(b"/v1/"):
+    if not path.startswith(b"/v1/") or path in _TELEMETRY:
         return None
     if path.startswith(b"/v1/responses/"):
         return _STORED

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from freehold.cache.keys import feature_headers
+from freehold.cache.modes import Mode, mode_of
 from freehold.core.errors import CallError
 from freehold.gateway import headers as passing
 from freehold.gateway import refusals
@@ -36,6 +38,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """In the queue of a server: 0 to 100, smaller goes first."""
     deadline_s: float | None = None
     """Seconds that the caller waits for an answer to begin."""
+    cache_mode: Mode = ""
+    """What the caller says of kept answers."""
+    features: bytes = b""
+    """The headers that change answers, in one spelling."""
+    trace: str = ""
+    """`TRACEID-SPANID` of its `traceparent`."""
     fault: CallError | None = None
     """What is wrong with a header of ours."""
 
@@ -45,7 +53,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         caller = caller_of(request.lookup)
         key_name = admitted.key_name if isinstance(admitted, Admitted) else ""
         priority, deadline_s = priority_of(request.lookup), deadline_of(request.lookup)
-        fault = priority if isinstance(priority, CallError) else deadline_s
+        mode = mode_of(request.lookup)
+        fault = next((one for one in (priority, deadline_s, mode) if isinstance(one, CallError)), None)
         return cls(
             endpoint=endpoint,
             admitted=admitted,
@@ -54,7 +63,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
             asker=caller.session or caller.agent or key_name,
             priority=USUAL_PRIORITY if isinstance(priority, CallError) else priority,
             deadline_s=None if isinstance(deadline_s, CallError) else deadline_s,
-            fault=fault if isinstance(fault, CallError) else None,
+            cache_mode="" if isinstance(mode, CallError) else mode,
+            features=feature_headers(request.lookup),
+            trace=trace_of(request.lookup),
+            fault=fault,
         )
 
 
@@ -76,3 +88,14 @@ def deadline_of(headers: Mapping[bytes, bytes]) -> float | CallError | None:
     if not _SECONDS.fullmatch(said.strip()):
         return refusals.bad_header(_DEADLINE, "a number of seconds, like 20 or 2.5")
     return float(said)
+
+
+def trace_of(headers: Mapping[bytes, bytes]) -> str:
+    """`TRACEID-SPANID` of a valid `traceparent` (W3C Trace Context, level 2); else empty."""
+    found = _TRACE.fullmatch(headers.get(b"traceparent", b"").strip())
+    if found is None or found[1] == b"ff" or not found[2].strip(b"0") or not found[3].strip(b"0"):
+        return ""
+    return f"{found[2].decode()}-{found[3].decode()}"
+
+
+_TRACE = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")

@@ -9,11 +9,14 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
 
+from freehold.cache.keys import route_label
 from freehold.core.catalog import Catalog, Deployment, Provider
 from freehold.core.errors import CallError
 from freehold.core.usage import Usage
+from freehold.costs.prices import Rates
 from freehold.gateway import local, refusals
 from freehold.gateway.access import Admitted, admit
+from freehold.gateway.allowing import spent_last
 from freehold.gateway.asgi import AsgiApp, AsgiExchange
 from freehold.gateway.call import Call
 from freehold.gateway.connection import Handler, Request, ServerConnection
@@ -21,11 +24,12 @@ from freehold.gateway.count import CountCall
 from freehold.gateway.endpoints import allowed_methods, endpoint_of
 from freehold.gateway.facts import Facts
 from freehold.gateway.ids import ReceiptIds
+from freehold.gateway.marking import Marker
 from freehold.gateway.parts import Cost, Parts, Prices
 from freehold.gateway.targets import Target, provider_target, server_target
 from freehold.gateway.upload import UploadCall
 from freehold.gateway.upstream import UpstreamPool
-from freehold.receipts.entries import Receipt
+from freehold.receipts.entries import CostState, Receipt
 from freehold.routing import breaker
 from freehold.routing.choose import Choice, NoSuchModel, choose
 from freehold.routing.fallback import Failure
@@ -54,12 +58,19 @@ class Gateway:
         self.calls = 0
         """Calls since the start."""
         self.capture = parts.capture
+        self.budgets = parts.budgets
+        self.answers = parts.answers
+        self.router = parts.router
+        self.allowances = parts.allowances
+        self.meter = parts.meter
+        self.marker = None if parts.prompt_help == "off" else Marker(parts.prompt_help)
         self._prices = parts.prices
         self._control = control
         self._connections: set[ServerConnection] = set()
         self._breakers: dict[str, breaker.Breaker] = {}
         self._targets: dict[str, Target] = {}
         self._choices: dict[str, Choice | NoSuchModel] = {}
+        self._labels: dict[str, bytes] = {}
         self.now_s = self.loop.time()
         """The loop's clock at the last sweep: near enough for time-outs of seconds."""
         self._stored: OrderedDict[str, str] = OrderedDict()
@@ -112,6 +123,7 @@ class Gateway:
         self.catalog = catalog
         self._targets = {}
         self._choices = {}
+        self._labels = {}
 
     def use_prices(self, prices: Prices) -> None:
         self._prices = prices
@@ -224,13 +236,47 @@ class Gateway:
                 self._choices[asked] = found
         return found
 
-    def healthy_first(self, candidates: tuple[Deployment, ...]) -> tuple[Deployment, ...]:
-        """The candidates less those that are paused, unless all are."""
-        if not self._breakers or len(candidates) == 1:
+    def label_of(self, asked: str) -> bytes:
+        """What a name stands for, as the cache's keys want it."""
+        found = self._labels.get(asked)
+        if found is None:
+            choice = self.choice_of(asked)
+            found = route_label(asked, () if isinstance(choice, NoSuchModel) else choice.candidates)
+            if len(self._labels) < _CHOICES:
+                self._labels[asked] = found
+        return found
+
+    def best_first(self, candidates: tuple[Deployment, ...]) -> tuple[Deployment, ...]:
+        """The candidates less those that are paused, unless all are; last those whose limits are nearly
+        used up."""
+        if len(candidates) == 1:
             return candidates
-        now_s = self.loop.time()
-        fit = [d for d in candidates if breaker.allows(self._breakers.get(d.name, breaker.CLOSED), now_s)]
-        return tuple(fit) or candidates
+        if self._breakers:
+            now_s = self.loop.time()
+            fit = [d for d in candidates if breaker.allows(self._breakers.get(d.name, breaker.CLOSED), now_s)]
+            candidates = tuple(fit) or candidates
+        allowances = self.allowances
+        if allowances is not None and allowances.changes:
+            candidates = spent_last(allowances, candidates, self.clock.now_ms())
+        return candidates
+
+    def barred(self, deployment: Deployment, now_ms: int) -> str:
+        """Why a provider's deployment should not be asked now; empty when it may be."""
+        found = self._breakers.get(deployment.name)
+        if found is not None and not breaker.allows(found, self.loop.time()):
+            return f"rests for {found.open_until_s - self.loop.time():.0f} s"
+        if self.allowances is not None and deployment.provider:
+            spent = self.allowances.exhausting(deployment.provider, now_ms, deployment.model_id)
+            return "" if spent is None else spent.text
+        return ""
+
+    def place_named(self, name: str) -> Deployment:
+        """A deployment by its name, which may be one of a provider that takes any model."""
+        found = self.catalog.deployments.get(name)
+        if found is None:
+            provider, slash, model = name.partition("/")
+            found = Deployment(name=name, model_id=model, provider=provider if slash else None)
+        return found
 
     def went_well(self, name: str) -> None:
         if self._breakers:
@@ -248,6 +294,11 @@ class Gateway:
 
     def price(self, target: Target, model_id: str, usage: Usage, at_ms: int, billed: int | None) -> Cost:
         return self._prices.price(target.price_id, target.deployment.provider, model_id, usage, at_ms, billed)
+
+    def rates(self, target: Target, at_ms: int) -> tuple[Rates | None, CostState]:
+        """What tokens cost there; None with `free`, or when nobody knows."""
+        deployment = target.deployment
+        return self._prices.rates(target.price_id, deployment.provider, deployment.model_id, at_ms)
 
     def record(self, receipt: Receipt, call: Call, then: Callable[[], None] | None) -> None:
         """Store the receipt of an ended call, then run `then`.
@@ -297,9 +348,7 @@ class Gateway:
             return None
         name = self._stored.get(path.split(b"/")[3].decode("latin-1"))
         if name is not None:
-            return self.catalog.deployments.get(name) or Deployment(
-                name=name, model_id=name.partition("/")[2], provider=name.partition("/")[0]
-            )
+            return self.place_named(name)
         keepers = [provider.name for provider in self.catalog.providers.values() if provider.responses]
         if len(keepers) == 1:
             return Deployment(name=keepers[0], model_id="", provider=keepers[0])

@@ -13,6 +13,7 @@ from freehold.core.catalog import Deployment
 from freehold.core.servers import Lease, LeaseAsk, LeaseRefusal, ServerState
 from freehold.gateway import refusals
 from freehold.gateway.signs import Signs
+from freehold.gateway.stay import Stay
 
 if TYPE_CHECKING:
     from freehold.gateway.call import Call
@@ -45,12 +46,19 @@ def seek(call: Call, deployment: Deployment) -> None:
 def answered(call: Call, answer: Lease | LeaseRefusal) -> None:
     """The wait is over, one way or the other."""
     call.deadline_s = 0.0
-    waited_s = (time.perf_counter_ns() - call.waits_since_ns) / 1e9
-    call.route = f"{call.route}; waited {waited_s:.1f} s for {call.waits_for}"
+    if call.signs is not None:
+        waited_s = (time.perf_counter_ns() - call.signs.since_ns) / 1e9
+        call.route = f"{call.route}; waited {waited_s:.1f} s for {call.signs.waits_for}"
     if isinstance(answer, LeaseRefusal):
         _refused(call, answer)
     else:
         _granted(call, answer)
+
+
+def deadline_left_s(call: Call) -> float | None:
+    """How long the caller still waits for an answer to begin; None: it has not said."""
+    allowed_s = call.facts.deadline_s
+    return None if allowed_s is None else allowed_s - (time.perf_counter_ns() - call.started_ns) / 1e9
 
 
 def allowed_wait_s(call: Call) -> float | None:
@@ -59,11 +67,10 @@ def allowed_wait_s(call: Call) -> float | None:
     The caller's own deadline holds everywhere. The alias' bound means "rather the next one", so it holds only
     while there is a next one.
     """
-    allowed_s = call.facts.deadline_s
-    if allowed_s is not None:
-        allowed_s -= (time.perf_counter_ns() - call.started_ns) / 1e9
-    if call.max_wait_s is not None and call.has_more:
-        allowed_s = call.max_wait_s if allowed_s is None else min(allowed_s, call.max_wait_s)
+    allowed_s = deadline_left_s(call)
+    max_wait_s = call.candidates.max_wait_s
+    if max_wait_s is not None and call.candidates.more:
+        allowed_s = max_wait_s if allowed_s is None else min(allowed_s, max_wait_s)
     return allowed_s
 
 
@@ -78,19 +85,24 @@ def _wait(call: Call, server: str, ask: LeaseAsk) -> None:
             return
     ask.max_wait_s = allowed_s
     ready = gateway.servers.view(server).state is ServerState.READY
-    call.waits_for = f"a slot of {server}" if ready else f"{server} to load"
-    call.waits_since_ns = time.perf_counter_ns()
     limits = gateway.limits
     call.deadline_s = gateway.loop.time() + limits.load_wait_s
     signs = call.signs
     if signs is None:
         signs = call.signs = Signs(call, first_s=limits.first_sign_s, every_s=limits.sign_of_life_s)
+    signs.waits_for = f"a slot of {server}" if ready else f"{server} to load"
+    signs.since_ns = time.perf_counter_ns()
     signs.wait(server, ask)
 
 
 def _granted(call: Call, lease: Lease) -> None:
     call.lease = lease
-    call.send_to(call.gateway.server_target(call.candidate, lease.base_url))
+    meter = call.gateway.meter
+    if meter is not None:
+        if call.stay is None:
+            call.stay = Stay(meter, call.gateway.clock)
+        call.stay.enter()
+    call.send_to(call.gateway.server_target(call.candidates.current, lease.base_url))
 
 
 def _refused(call: Call, refusal: LeaseRefusal) -> None:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
+from freehold.cache.answers import Answers
 from freehold.core.clock import Clock
 from freehold.core.servers import ModelServers
 from freehold.core.usage import Usage
+from freehold.costs.budgets.answers import BudgetEvent
+from freehold.costs.budgets.book import BudgetBook
+from freehold.costs.budgets.queue import BudgetQueue
+from freehold.costs.limits.book import LimitBook
+from freehold.costs.local import LocalMeter
+from freehold.costs.prices import Rates
 from freehold.gateway.access import Access
 from freehold.gateway.limits import Limits
 from freehold.receipts.commitments import Commitment, Part
 from freehold.receipts.entries import CostState, Receipt
 from freehold.routing.fallback import Policy
+from freehold.routing.router import Router
 
 
 class Cost(Protocol):
@@ -40,6 +48,21 @@ class Prices(Protocol):
         at_ms: int,
         billed_nanos: int | None = None,
     ) -> Cost: ...
+    def rates(
+        self, provider_price_id: str | None, provider_name: str | None, model_id: str, at_ms: int
+    ) -> tuple[Rates | None, CostState]: ...
+
+
+class Budgets(Protocol):
+    """What may still be spent: asked before an attempt, told after the call."""
+
+    @property
+    def book(self) -> BudgetBook: ...
+    @property
+    def queue(self) -> BudgetQueue: ...
+    def tell(self, events: Sequence[BudgetEvent]) -> None:
+        """What a person may want to know; mostly nothing. Must not block."""
+        ...
 
 
 class Ledger(Protocol):
@@ -69,3 +92,15 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     policy: Policy = Policy()
     capture: Capture | None = None
+    budgets: Budgets | None = None
+    """None here and below: the house does without, and calls pay one look."""
+    answers: Answers | None = None
+    router: Router | None = None
+    allowances: LimitBook | None = None
+    """What providers say is left of their limits."""
+    meter: LocalMeter | None = None
+    """What time on servers of ours costs."""
+    share: bool = False
+    """Identical calls under way share one upstream."""
+    prompt_help: Literal["off", "translated", "all"] = "off"
+    """Which requests to Anthropic get marks for its prompt cache."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -23,6 +24,40 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     cost_nanos: int = 0
     cost_state: CostState = "unknown"
     price_snapshot: str = ""
+
+
+def at_own_cost(measured: Measured, own: Measured) -> Measured:
+    """What a server of ours did, at what that cost."""
+    return msgspec.structs.replace(
+        measured, cost_nanos=own.cost_nanos, cost_state=own.cost_state, price_snapshot=own.price_snapshot
+    )
+
+
+_DOUBT: tuple[CostState, ...] = ("free", "billed", "computed", "estimated", "unknown")
+"""How sure a cost is, the surest first."""
+
+
+def together(parts: Sequence[Measured]) -> Measured:
+    """Several attempts that cost, as one: sums, and the words of the last one about its usage."""
+    last = parts[-1]
+    return Measured(
+        usage=_sum([part.usage for part in parts]),
+        usage_raw=last.usage_raw,
+        usage_state=last.usage_state,
+        cost_nanos=sum([part.cost_nanos for part in parts]),
+        cost_state=max([part.cost_state for part in parts], key=_DOUBT.index),
+        price_snapshot=next((part.price_snapshot for part in reversed(parts) if part.price_snapshot), ""),
+    )
+
+
+def _sum(usages: Sequence[Usage]) -> Usage:
+    sums = {name: sum([getattr(usage, name) for usage in usages]) for name in Usage.__struct_fields__}
+    return Usage(**sums)
+
+
+def unfinished_usage(told: Usage, events: int) -> Usage:
+    """Of a stream that was cut: its input as told, its output at least by the events that came."""
+    return msgspec.structs.replace(told, visible_out=max(told.visible_out, events))
 
 
 NOTHING_USED = Measured(cost_state="free")

@@ -8,6 +8,7 @@ from freehold.core.catalog import Dialect
 from freehold.core.errors import CallError
 from freehold.core.quantities import duration_words
 from freehold.core.servers import LeaseRefusal
+from freehold.costs.budgets.answers import Denial, refusal
 from freehold.routing.choose import NoSuchModel
 
 
@@ -71,6 +72,24 @@ def too_late(server: str, expected_s: float | None, allowed_s: float) -> CallErr
         message=message,
         retry_after_s=_USUAL_RETRY_S if expected_s is None else expected_s,
     )
+
+
+_SOON_S = 60.0
+"""A budget that has room again within so long is worth another try of the client's."""
+
+
+def no_money(denial: Denial, now_ms: int) -> CallError:
+    """A budget has no room for the call: 402, which no SDK tries again (both vendors' do with every 429), but
+    429 with a `Retry-After` where there will be room in a moment. The message says which budget, and when."""
+    error = refusal(denial, now_ms)
+    if error.status == 429 and (error.retry_after_s or 0.0) > _SOON_S:
+        return msgspec.structs.replace(error, kind="billing", status=402, retry_after_s=None)
+    return error
+
+
+def nobody(reason: str) -> CallError:
+    """The router knows no place that could take the call."""
+    return CallError(kind="overloaded", status=503, code="no_candidate", message=reason[:1000])
 
 
 def gone(name: str) -> CallError:

@@ -7,12 +7,24 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from freehold.core.usage import Usage
 from freehold.dialects.usage import billed_nanos, usage_of
-from freehold.gateway.record import NOTHING_USED, Measured, estimated_usage
-from freehold.receipts.entries import Outcome, Receipt
+from freehold.gateway import cached, deciding
+from freehold.gateway.payer import payer_of
+from freehold.gateway.record import (
+    NOTHING_USED,
+    Measured,
+    at_own_cost,
+    estimated_usage,
+    together,
+    unfinished_usage,
+)
+from freehold.receipts.entries import CostState, Outcome, Receipt
 
 if TYPE_CHECKING:
     from freehold.gateway.call import Call
+
+_CUT = ("cancelled", "truncated")
 
 
 def settle(call: Call, outcome: Outcome, error: str = "", then: Callable[[], None] | None = None) -> Measured:
@@ -31,40 +43,81 @@ def settle(call: Call, outcome: Outcome, error: str = "", then: Callable[[], Non
         call.give_back(failed=False)
     gateway = call.gateway
     gateway.active.discard(call)
-    call.measured = measured = _measure(call, outcome)
+    measured = last = measure(call, outcome)
+    climb = call.climb
+    if climb is not None:
+        measured = together((*climb.earlier, last)) if climb.earlier else last
+        if outcome == "ok" and gateway.router is not None:
+            deciding.answered(call, climb, gateway.router, last.usage)
+    call.measured = measured
+    if gateway.budgets is not None:
+        _post(call, last)
+    if outcome == "ok" and call.kept is not None:
+        cached.keep(call, measured)
     gateway.record(_receipt(call, outcome, error, measured), call, then)
     return measured
 
 
+def _post(call: Call, last: Measured) -> None:
+    """What the call has cost goes into the budgets; money that was not held, too, as receipts say it."""
+    budgets, money = call.gateway.budgets, call.money
+    held = money is not None and money.held
+    if money is not None:
+        money.settle(last, call.gateway.clock.now_ms())
+    if budgets is not None and not held and last.cost_nanos and call.target is not None:
+        payer = payer_of(call, call.target.deployment)
+        budgets.tell(budgets.book.spent(payer, last.cost_nanos, call.started_ms))
+
+
+def measure(call: Call, outcome: Outcome) -> Measured:
+    """Usage and cost of the last attempt."""
+    kept, stay = call.kept, call.stay
+    if kept is not None and kept.hit is not None:
+        return Measured(usage=kept.hit.stored.usage, cost_state="free")
+    measured = _measure(call, outcome)
+    own = stay.cost() if stay is not None else None
+    return measured if own is None else at_own_cost(measured, own)
+
+
 def _measure(call: Call, outcome: Outcome) -> Measured:
     target, relay = call.target, call.relay
-    if target is None or relay is None or call.prepared is None:
+    if target is None or call.prepared is None:
+        return NOTHING_USED
+    deployment = target.deployment
+    if relay is None:
+        if outcome == "cancelled" and call.tries and not call.tries[-1].error and deployment.provider:
+            return _estimated(call, estimated_usage(call.request_bytes, 0))  # the prompt was on its way
         return NOTHING_USED
     raw = relay.tap.usage_raw
-    deployment = target.deployment
     if raw is None:
-        if outcome not in ("cancelled", "truncated"):
-            state = "free" if deployment.server else "unknown"
-            return Measured(cost_state=state)
-        usage = estimated_usage(call.request_bytes, relay.events)
-        cost = call.gateway.price(target, deployment.model_id, usage, call.started_ms, None)
-        state = "estimated" if cost.state == "computed" else cost.state
-        return Measured(
-            usage=usage,
-            usage_state="estimated",
-            cost_nanos=cost.nanos,
-            cost_state=state,
-            price_snapshot=cost.snapshot,
-        )
+        if outcome in _CUT or (deployment.provider and call.endpoint.carriage == "dialect"):
+            return _estimated(call, estimated_usage(call.request_bytes, relay.events))
+        return Measured(cost_state="free" if deployment.server else "unknown")
     usage = usage_of(call.prepared.dialect, raw)
     billed = billed_nanos(raw) if b'"cost"' in raw else None
+    cut = outcome in _CUT and not relay.tap.terminal and usage.visible_out < relay.events
+    if cut and billed is None:  # Messages tell their input at the start, and one token of output
+        usage = unfinished_usage(usage, relay.events)
     cost = call.gateway.price(target, deployment.model_id, usage, call.started_ms, billed)
+    state: CostState = cost.state
     return Measured(
         usage=usage,
         usage_raw=raw.decode("utf-8", "replace"),
         usage_state="reported" if outcome == "ok" else "partial",
         cost_nanos=cost.nanos,
-        cost_state=cost.state,
+        cost_state="estimated" if cut and state == "computed" else state,
+        price_snapshot=cost.snapshot,
+    )
+
+
+def _estimated(call: Call, usage: Usage) -> Measured:
+    assert call.target is not None
+    cost = call.gateway.price(call.target, call.target.deployment.model_id, usage, call.started_ms, None)
+    return Measured(
+        usage=usage,
+        usage_state="estimated",
+        cost_nanos=cost.nanos,
+        cost_state="estimated" if cost.state == "computed" else cost.state,
         price_snapshot=cost.snapshot,
     )
 
@@ -72,12 +125,17 @@ def _measure(call: Call, outcome: Outcome) -> Measured:
 def _receipt(call: Call, outcome: Outcome, error: str, measured: Measured) -> Receipt:
     now_ns = time.perf_counter_ns()
     caller, target, relay, tries = call.facts.caller, call.target, call.relay, call.tries
+    hit = call.kept.hit if call.kept is not None else None
     deployment = target.deployment if target is not None and tries else None
+    if hit is not None:
+        deployment = call.gateway.place_named(hit.stored.deployment)
     started_ns = call.started_ns
     first_ns = tries[-1].first_byte_ns if tries else 0
+    model = relay.tap.model if relay is not None else hit.stored.model if hit is not None else ""
     return Receipt(
         agent=caller.agent,
         attempts=tuple([tried.attempt(started_ns) for tried in tries]),
+        cached=hit.kind if hit is not None else "",
         client_dialect=call.dialect,
         cost_nanos=measured.cost_nanos,
         cost_state=measured.cost_state,
@@ -87,7 +145,7 @@ def _receipt(call: Call, outcome: Outcome, error: str, measured: Measured) -> Re
         first_byte_us=(first_ns - started_ns) // 1000 if first_ns else 0,
         id=call.id,
         losses=call.losses,
-        model=(relay.tap.model if relay is not None else "") or (deployment.model_id if deployment else ""),
+        model=model or (deployment.model_id if deployment else ""),
         model_asked=(call.seen.model or "")[:200],
         outcome=outcome,
         price_snapshot=measured.price_snapshot,
@@ -97,7 +155,9 @@ def _receipt(call: Call, outcome: Outcome, error: str, measured: Measured) -> Re
         request_commitment=call.request_commitment(),
         response_bytes=call.response_bytes,
         response_commitment=call.response.hexdigest(),
+        response_id=relay.tap.answer_id[:200] if relay is not None else "",
         route=call.route,
+        saved_nanos=hit.saved_nanos if hit is not None else 0,
         server=(deployment.server or "") if deployment else "",
         session=caller.session,
         started_ms=call.started_ms,
@@ -105,6 +165,7 @@ def _receipt(call: Call, outcome: Outcome, error: str, measured: Measured) -> Re
         stream=call.seen.stream is True,
         task=caller.task,
         total_us=(now_ns - started_ns) // 1000,
+        trace=call.facts.trace,
         upstream_dialect=call.prepared.dialect if call.prepared is not None and deployment else "",
         upstream_request_id=call.upstream_request_id(),
         usage=measured.usage,

@@ -31,6 +31,9 @@ class Signs:
         """The head and at least one sign have been sent."""
         self.sent = 0
         """Numbered events sent so far (Responses)."""
+        self.waits_for = ""
+        self.since_ns = 0
+        """What the call waits for, in words, and since when."""
         self._call = call
         self._first_s = first_s
         self._every_s = every_s

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from freehold.core.errors import CallError
+from freehold.gateway import failing
 from freehold.gateway.call import Call
 from freehold.gateway.connection import Request, ServerConnection
 from freehold.gateway.facts import Facts
@@ -141,6 +142,13 @@ class UploadCall(Call):
             )
             self.refuse(CallError(kind="unsupported", status=501, message=message))
             return
+        prepared = self.prepared = Prepared(body=b"", target=self.request.target, dialect="chat")
+        if self.gateway.budgets is None or self.afford(target, prepared):
+            self.dispatch()
+
+    def dispatch(self) -> None:
+        target = self.target
+        assert target is not None
         body = bytes(self._held)
         new = target.deployment.model_id.encode()
         if self._span is not None and self._span[0] != target.deployment.model_id and new:
@@ -148,7 +156,6 @@ class UploadCall(Call):
             self._delta = len(new) - (end - start)
             body = body[:start] + new + body[end:]
         self._held = bytearray()
-        self.prepared = Prepared(body=b"", target=self.request.target, dialect="chat")
         self._begin_try(target)
         self.gateway.pool.dial(target.origin, self._head(target) + self._framed(body), self)
 
@@ -187,7 +194,7 @@ class UploadCall(Call):
     def give_up_on(self, failure: Failure, error: CallError) -> None:
         """An upload is never tried again: its bytes are gone."""
         if not self.settled:
-            self._tell(error)
+            failing.tell(self, error)
 
     def writable(self, ready: bool) -> None:
         if ready:

@@ -1,0 +1,72 @@
+"""The dearest that an attempt can become, from the request as it goes upstream. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from freehold.costs.budgets.worst import OUTPUT_TOKENS, InputBound, input_bound, worst_case_nanos
+from freehold.costs.prices import Rates
+from freehold.gateway.connection import Request
+from freehold.gateway.endpoints import Endpoint
+from freehold.gateway.prepared import Prepared
+from freehold.gateway.targets import Target
+
+_READS_ONLY = frozenset(("embeddings", "rerank", "moderations"))
+"""Endpoints whose answers have no tokens."""
+_FREE_PATHS = (b"/v1/files", b"/v1/uploads")
+_FREE_METHODS = (b"GET", b"HEAD", b"DELETE", b"OPTIONS")
+_UNKNOWN_BYTES = 512 * 1024 * 1024
+_BYTES_PER_TOKEN = 16
+"""Of sound and pictures: a token stands for more in every coding."""
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+class _Limits(msgspec.Struct):
+    """What bounds an answer, in all dialects."""
+
+    max_tokens: object = None
+    max_completion_tokens: object = None
+    max_output_tokens: object = None
+    n: object = None
+    best_of: object = None
+
+
+_decode = msgspec.json.Decoder(_Limits).decode
+
+
+def costs_nothing(endpoint: Endpoint, request: Request) -> bool:
+    """Whether no model works for such a request: counts, lists, files."""
+    if endpoint.carriage == "count":
+        return True
+    if endpoint.carriage in ("relay", "stored"):
+        return request.method in _FREE_METHODS or request.path.startswith(_FREE_PATHS)
+    return False
+
+
+def worst_nanos(
+    rates: Rates | None, endpoint: Endpoint, prepared: Prepared, target: Target, length: int | None
+) -> int | None:
+    """Nano-USD; None: nobody can say. `length`: of an upload's body, which is not here as a whole."""
+    if rates is None:
+        return None
+    if endpoint.carriage == "upload":
+        tokens = (length or _UNKNOWN_BYTES) // _BYTES_PER_TOKEN
+        return worst_case_nanos(rates, InputBound(tokens=tokens, audio=True), OUTPUT_TOKENS)
+    bound = input_bound(prepared.body, marks_cache=target.anthropic)
+    output = 0 if endpoint.name in _READS_ONLY else output_tokens(prepared.body)
+    return worst_case_nanos(rates, bound, output)
+
+
+def output_tokens(body: bytes) -> int:
+    """The most tokens that a request allows for all of its answers together."""
+    try:
+        found = _decode(body)
+    except _UNREADABLE:
+        return OUTPUT_TOKENS
+    stated = [
+        limit
+        for limit in (found.max_tokens, found.max_completion_tokens, found.max_output_tokens)
+        if isinstance(limit, int) and limit > 0
+    ]
+    times = [number for number in (found.n, found.best_of) if isinstance(number, int) and number > 0]
+    return max(stated, default=OUTPUT_TOKENS) * max(times, default=1)

@@ -1,0 +1,58 @@
+"""What follows a failed attempt: another one, elsewhere or here, or the truth for the client."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from freehold.core.errors import CallError
+from freehold.gateway import refusals
+from freehold.gateway.error_answer import pass_error_on
+from freehold.routing.fallback import Failure, after_failure
+
+if TYPE_CHECKING:
+    from freehold.gateway.call import Call
+
+_TICK_S = 0.002
+"""The loop's clock counts whole milliseconds: a pause that the place asked for must be over by then."""
+
+
+def refused(call: Call) -> None:
+    """The upstream said no, and that was all of its answer."""
+    bad = call.bad
+    assert bad is not None
+    error = bad.error(call.gateway.clock.now_ms())
+    call.tries[-1].error = refusals.recorded_words(error)
+    call.give_up_on(bad.failure(error), error)
+
+
+def give_up_on(call: Call, failure: Failure, error: CallError) -> None:
+    """The current candidate failed: again, elsewhere, or tell the client."""
+    candidates = call.candidates
+    call.gateway.went_wrong(candidates.current.name, failure)
+    step = after_failure(
+        failure,
+        policy=call.gateway.policy,
+        tries_here=candidates.tries_here,
+        tries=len(call.tries),
+        more=candidates.more,
+        elapsed_s=(time.perf_counter_ns() - call.started_ns) / 1e9,
+    )
+    if call.settled:
+        return
+    if step.action == "stop":
+        tell(call, error)
+    elif step.action == "elsewhere":
+        call.go_on("failed")
+    else:
+        call.again_in(step.wait_s + _TICK_S if step.wait_s else 0.0)
+
+
+def tell(call: Call, error: CallError) -> None:
+    """Every attempt failed: the upstream's own words where the dialect is the same, else ours."""
+    bad = call.bad
+    same = call.prepared is not None and call.prepared.context is None
+    if bad is not None and bad.passes and same and error.source == "upstream" and call.signs_silent():
+        pass_error_on(call, error, bad)
+    else:
+        call.refuse(error)

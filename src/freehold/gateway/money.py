@@ -1,0 +1,154 @@
+"""What a call puts aside before it is sent to a place that costs, and gives back at the exit door.
+
+One hold for each attempt: another candidate may be dearer. What the holds come to is posted by `settle`,
+with what the receipt says.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from freehold.costs.budgets.answers import Degrade, Denial, Hold
+from freehold.costs.budgets.queue import Waiting
+from freehold.gateway import bounds, deciding, refusals
+from freehold.gateway.lease import deadline_left_s
+from freehold.gateway.payer import payer_of
+from freehold.gateway.prepared import Prepared
+from freehold.gateway.record import Measured
+from freehold.gateway.targets import Target
+
+if TYPE_CHECKING:
+    from freehold.gateway.call import Call
+    from freehold.gateway.parts import Budgets
+
+OVER = "is over the budget"
+"""What a route says of a place that was passed over."""
+
+
+class Money:
+    """Of one call. Made with its first attempt at a place that costs."""
+
+    __slots__ = ("_budgets", "_call", "_hold", "_place", "_spent", "_waiting")
+
+    def __init__(self, call: Call, budgets: Budgets) -> None:
+        self._call = call
+        self._budgets = budgets
+        self._hold: Hold | None = None
+        self._place = ""
+        """What the hold is for."""
+        self._waiting: Waiting | None = None
+        self._spent: list[tuple[Hold, Measured]] = []
+        """Of answers that were not good enough."""
+
+    @property
+    def waiting(self) -> bool:
+        """The call waits for what others may give back."""
+        return self._waiting is not None
+
+    def seek(self, target: Target, prepared: Prepared) -> bool:
+        """Put aside what the attempt can cost at most. False: not now; the call goes on by itself."""
+        call, name = self._call, target.deployment.name
+        if self._hold is not None and self._place == name:  # the same place again
+            return True
+        self.give_back()
+        rates, state = call.gateway.rates(target, call.started_ms)
+        if state == "free" or bounds.costs_nothing(call.endpoint, call.request):
+            return True
+        length = call.request.length
+        worst = bounds.worst_nanos(rates, call.endpoint, prepared, target, length)
+        self._place = name
+        payer = payer_of(call, target.deployment)
+        answer = self._budgets.queue.hold(payer, worst, call.started_ms, call.id, self._answered)
+        if isinstance(answer, Hold):
+            self._hold = answer
+            return True
+        if isinstance(answer, Waiting):
+            self._wait(answer)
+        else:
+            self._denied(answer)
+        return False
+
+    def give_back(self) -> None:
+        """The attempt came to nothing: no money went."""
+        self.stop_waiting()
+        hold, self._hold = self._hold, None
+        if hold is not None:
+            self._budgets.book.release(hold)
+
+    def stop_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self._budgets.queue.cancel(waiting)
+
+    def spent(self, measured: Measured) -> None:
+        """The attempt cost so much, and another one follows."""
+        hold, self._hold = self._hold, None
+        if hold is not None:
+            self._spent.append((hold, measured))
+
+    def settle(self, measured: Measured, now_ms: int) -> None:
+        """The call is over; its last attempt cost so much. Unknown: all that was held counts."""
+        self.stop_waiting()
+        hold, self._hold = self._hold, None
+        if hold is not None:
+            self._spent.append((hold, measured))
+        for each, cost in self._spent:
+            nanos = None if cost.cost_state == "unknown" else cost.cost_nanos
+            self._budgets.tell(self._budgets.book.settle(each, nanos, now_ms))
+        self._spent = []
+
+    @property
+    def held(self) -> bool:
+        """Something was put aside for the attempt under way."""
+        return self._hold is not None
+
+    # -- inside
+
+    def _wait(self, waiting: Waiting) -> None:
+        """For what calls under way give back, unless there is somebody else to ask."""
+        call = self._call
+        if call.candidates.more:
+            self._budgets.queue.cancel(waiting)
+            self._denied(waiting.denial)
+            return
+        self._waiting = waiting
+        call.deadline_s = 0.0
+        allowed_s = deadline_left_s(call)
+        if allowed_s is not None:
+            call.deadline_s = call.gateway.loop.time() + max(0.0, allowed_s)
+
+    def expire(self) -> None:
+        """The caller's own deadline is over."""
+        waiting = self._waiting
+        assert waiting is not None
+        self.stop_waiting()
+        self._denied(waiting.denial)
+
+    def _answered(self, answer: Hold | Denial) -> None:
+        self._waiting = None
+        self._call.deadline_s = 0.0
+        if isinstance(answer, Hold):
+            self._hold = answer
+            self._call.route = f"{self._call.route}; waited for its budget"
+            self._call.dispatch()
+        else:
+            self._denied(answer)
+
+    def _denied(self, denial: Denial) -> None:
+        """The next candidate, a cheaper one that was not asked for, or no."""
+        call = self._call
+        self._place = ""
+        self._budgets.tell(denial.events)
+        error = refusals.no_money(denial, call.gateway.clock.now_ms())
+        onward = isinstance(denial, Degrade) or call.climb is not None or _of_a_place(denial.budget)
+        if not (call.candidates.more and onward):
+            onward = isinstance(denial, Degrade) and deciding.cheaper(call, denial.left_nanos)
+        if onward:
+            call.pass_over(error, OVER)
+        else:
+            call.refuse(error)
+
+
+def _of_a_place(budget: str) -> bool:
+    """Whether a budget is about who answers, so that another candidate may not be under it."""
+    return budget.startswith(("provider:", "model:"))
