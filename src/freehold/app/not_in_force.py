@@ -8,15 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from freehold.core.config import AliasConfig, Config
+from freehold.core.config import Config
 
 _NOT_YET = {
-    "budgets": "no call is held or refused by them",
-    "tiers": "calls do not go by them",
-    "routing": "calls do not go by it",
-    "energy": "local calls stay free",
-    "limits": "nothing is gathered",
-    "cache": "every call is asked anew",
     "telemetry": "nothing is received or sent",
 }
 
@@ -27,6 +21,3 @@ def without_effect(config: Config) -> Iterator[str]:
     for name, what in _NOT_YET.items():
         if getattr(config, name) != getattr(usual, name):
             yield f"`{name}` is read and NOT at work in this version: {what}"
-    for name, alias in config.models.items():
-        if isinstance(alias, AliasConfig) and alias.route != "order":
-            yield f"`models.{name}.route` is NOT at work in this version: candidates are tried in order"

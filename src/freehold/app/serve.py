@@ -27,6 +27,7 @@ from freehold.app.offers import Offers
 from freehold.app.port import open_port
 from freehold.app.price_table import HousePrices
 from freehold.app.reload import Hands, Reload, reader, watch
+from freehold.app.rooms import OptionalRooms
 from freehold.core.catalog import Catalog
 from freehold.core.clock import SystemClock
 from freehold.core.config import Config
@@ -143,6 +144,8 @@ class House:
             self._pool = await stack.enter_async_context(pool)
             catalog, late = await self._first_catalog()
             self._lazy = LazyControlApp()
+            rooms = OptionalRooms(self._config, self._home, self._base, self._clock, self._warn)
+            self._rooms = await stack.enter_async_context(rooms)
             parts = Parts(
                 ledger=self._ledger,
                 prices=self._prices.first(),
@@ -152,11 +155,12 @@ class House:
                 limits=self._limits,
                 capture=self._capture(stack),
             )
-            self._gateway = await stack.enter_async_context(Gateway(parts, catalog, self._lazy))
+            self._gateway = await stack.enter_async_context(Gateway(rooms.parts(parts), catalog, self._lazy))
             server = await open_port(self._gateway, self._listen)
             stack.callback(server.close)
             self._port: int = server.sockets[0].getsockname()[1]
             self._gateway.access = self._access(self._config, self._port)
+            rooms.serve(self._gateway, self._ledger, self._ids.next, lambda: self._offers.specs, self._port)
             url = Listen(self._listen.host, self._port).url
             self._reload = self._make_reload()
             started_ms = self._clock.now_ms()
@@ -180,6 +184,7 @@ class House:
             beside = [
                 group.create_task(self._prices.fetch(self._gateway.use_prices), name="prices"),
                 group.create_task(self._reload_when_hung_up(), name="reload on SIGHUP"),
+                group.create_task(self._rooms.keep(), name="budgets, limits, energy"),
             ]
             if self._loaded.file is not None:
                 beside.append(group.create_task(watch(self._loaded.file, self._reload_now), name="watch"))
@@ -322,10 +327,14 @@ class House:
         """A new configuration is in force: who may call, and what is offered beside it."""
         self._config = config
         self._gateway.access = self._access(config, self._port)
+        self._rooms.use(config, self._gateway)
 
     def _access(self, config: Config, port: int) -> Access:
         hashes = [normal_hash(key).removeprefix("sha256:") for key in config.auth.keys]
-        return Access.of({digest: key_name(digest) for digest in hashes}, self._listen.host, port)
+        names = {digest: key_name(digest) for digest in hashes}
+        if names:
+            names |= self._rooms.cache.accepted
+        return Access.of(names, self._listen.host, port)
 
     def _capture(self, stack: contextlib.AsyncExitStack) -> Capture | None:
         wanted = self._config.receipts
@@ -373,6 +382,14 @@ class House:
             loop.add_signal_handler(number, self._stop.set)
         if hasattr(signal, "SIGHUP"):
             loop.add_signal_handler(signal.SIGHUP, self._hung_up.set)
+
+    @property
+    def _base(self) -> Path:
+        """What relative folders of the configuration are relative to."""
+        return self._loaded.file.parent if self._loaded.file else Path.cwd()
+
+    def _warn(self, stage: str, text: str) -> None:
+        self._say(stage, text, warn=True)
 
     def _say(self, stage: str, text: str, *, warn: bool = False, **data: object) -> None:
         kind = msgspec.convert(

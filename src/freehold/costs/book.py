@@ -115,16 +115,6 @@ class PriceBook:
             known = self._remember(key, at_ms)
         return _FREE if known.state == "free" else known.timed.rates
 
-    def rates(
-        self, provider_price_id: str | None, provider_name: str | None, model_id: str, at_ms: int
-    ) -> tuple[Rates | None, CostState]:
-        """What `price` would use for a call that starts at `at_ms`; None with `free`, or with `unknown`."""
-        key = (provider_price_id, provider_name, model_id)
-        known = self._known.get(key)
-        if known is None or not known.timed.from_ms <= at_ms < known.timed.until_ms:
-            known = self._remember(key, at_ms)
-        return known.timed.rates, known.state if known.timed.rates is None else "computed"
-
     def under(self, **when: str) -> PriceBook:
         """The same book for calls on other terms, such as `service_tier="priority"` or `speed="fast"`.
 

@@ -29,7 +29,7 @@ from freehold.gateway.parts import Cost, Parts, Prices
 from freehold.gateway.targets import Target, provider_target, server_target
 from freehold.gateway.upload import UploadCall
 from freehold.gateway.upstream import UpstreamPool
-from freehold.receipts.entries import CostState, Receipt
+from freehold.receipts.entries import Receipt
 from freehold.routing import breaker
 from freehold.routing.choose import Choice, NoSuchModel, choose
 from freehold.routing.fallback import Failure
@@ -64,7 +64,9 @@ class Gateway:
         self.allowances = parts.allowances
         self.meter = parts.meter
         self.marker = None if parts.prompt_help == "off" else Marker(parts.prompt_help)
-        self._prices = parts.prices
+        self.prices = parts.prices
+        self.changed: Callable[[], None] = _nothing
+        """Is called when catalog or prices are others."""
         self._control = control
         self._connections: set[ServerConnection] = set()
         self._breakers: dict[str, breaker.Breaker] = {}
@@ -124,9 +126,11 @@ class Gateway:
         self._targets = {}
         self._choices = {}
         self._labels = {}
+        self.changed()
 
     def use_prices(self, prices: Prices) -> None:
-        self._prices = prices
+        self.prices = prices
+        self.changed()
 
     # -- connection.Requests
 
@@ -293,12 +297,12 @@ class Gateway:
             self._breakers[name] = breaker.after_failure(before, now_s)
 
     def price(self, target: Target, model_id: str, usage: Usage, at_ms: int, billed: int | None) -> Cost:
-        return self._prices.price(target.price_id, target.deployment.provider, model_id, usage, at_ms, billed)
+        return self.prices.price(target.price_id, target.deployment.provider, model_id, usage, at_ms, billed)
 
-    def rates(self, target: Target, at_ms: int) -> tuple[Rates | None, CostState]:
-        """What tokens cost there; None with `free`, or when nobody knows."""
+    def rates(self, target: Target, at_ms: int) -> Rates | None:
+        """What tokens cost there; None when nobody knows."""
         deployment = target.deployment
-        return self._prices.rates(target.price_id, deployment.provider, deployment.model_id, at_ms)
+        return self.prices.rates(target.price_id, deployment.provider, deployment.model_id, at_ms)
 
     def record(self, receipt: Receipt, call: Call, then: Callable[[], None] | None) -> None:
         """Store the receipt of an ended call, then run `then`.
@@ -391,3 +395,7 @@ class Gateway:
                     call.lease.heard_s = heard_s
             elif call.deadline_s and now_s > call.deadline_s:
                 call.expire()
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

@@ -51,9 +51,11 @@ class Money:
         if self._hold is not None and self._place == name:  # the same place again
             return True
         self.give_back()
-        rates, state = call.gateway.rates(target, call.started_ms)
-        if state == "free" or bounds.costs_nothing(call.endpoint, call.request):
+        if target.deployment.server is not None:  # what it costs is posted at the end
             return True
+        if bounds.costs_nothing(call.endpoint, call.request):
+            return True
+        rates = call.gateway.rates(target, call.started_ms)
         length = call.request.length
         worst = bounds.worst_nanos(rates, call.endpoint, prepared, target, length)
         self._place = name
