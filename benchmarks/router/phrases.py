@@ -38,7 +38,7 @@ def _filled(pattern: str, chance: Random, material: Sequence[str]) -> str:
     while "{" in rest:
         before, _, tail = rest.partition("{")
         slot, _, rest = tail.partition("}")
-        texts = fill.get(slot) or ["{%s}" % slot]
+        texts = fill.get(slot) or ["{" + slot + "}"]
         if slot == "text" and material and chance.random() < 0.6:
             found = chance.choice(material)
             start = chance.randrange(max(1, len(found) // 2))

@@ -55,8 +55,8 @@ def abilities(sets: Sequence[Prompts]) -> dict[str, float]:
     wanted = np.zeros(len(matrix))
     for row, (name, place, mean) in enumerate(cells):
         matrix[row, column[name]], matrix[row, len(names) + place] = 1.0, -1.0
-        mean = min(max(mean, 0.03), 0.97)
-        wanted[row] = np.log(mean / (1 - mean))
+        likely = min(max(mean, 0.03), 0.97)
+        wanted[row] = np.log(likely / (1 - likely))
     pull = np.arange(len(names) + len(sets))
     matrix[len(cells) + pull, pull] = np.where(pull < len(names), 0.15, 0.3)
     wanted[len(cells) : len(cells) + len(names)] = 0.15 * 0.4

@@ -140,10 +140,10 @@ def learn_kinds(
             even.T @ error + 1e-4 * params[1],
         ]
         for p, slope, (first, second) in zip(params, slopes, moments, strict=True):
-            first += 0.1 * (slope - first)
-            second += 0.01 * (slope**2 - second)
+            first += 0.1 * (slope - first)  # noqa: PLW2901 - in place
+            second += 0.01 * (slope**2 - second)  # noqa: PLW2901
             rate = 0.15 * (1 - step / (rounds + 1))
-            p -= rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.99**step)) + 1e-8)
+            p -= rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.99**step)) + 1e-8)  # noqa: PLW2901
     return Leanings(params[0], params[1], means, scales)
 
 

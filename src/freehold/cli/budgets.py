@@ -55,7 +55,6 @@ def _tell(rows: Sequence[BudgetView], now_ms: int, *, every: bool) -> None:
         seen[row.label] += 1
         if every or seen[row.label] <= _ROWS:
             shown.append(row)
-    say("Not at work yet: this version shows budgets, and holds or refuses no call by them.")
     print_table(
         ["BUDGET", ">LIMIT", ">SPENT", ">HELD", ">LEFT", "RESETS", "USED UP"],
         [_cells(row, now_ms) for row in shown],

@@ -1,7 +1,7 @@
 """What telemetry tells of a call or a tool use that others made: one value for all dialects of exporters.
 
-`adapters.telemetry` makes it from spans, logs and metrics, `receipts.observed` makes entries of it. `CallSpan`
-is the other way: what of a receipt leaves as a span.
+`adapters.telemetry` makes it from spans, logs and metrics, `receipts.observed` makes entries of it.
+`CallSpan` is the other way: what of a receipt leaves as a span.
 """
 
 from __future__ import annotations
