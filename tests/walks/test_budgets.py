@@ -1,0 +1,185 @@
+"""A budget is never passed: not by many calls at once, not by those that are cut, not over a kill."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from freehold.testing.standin import Behaviour, Standin
+from tests.house import MODELS, House, provider
+from tests.talk import PATHS, asking, error_of
+from tests.walks.priced import ask, house_with, priced
+from tests.wire import ClosedError, request_bytes
+
+USD = 10**9
+SIZES = {"m0": 50, "m1": 200, "m2": 1000}
+"""Model -> the most tokens that its calls allow."""
+SMALL = "m0"
+LEFT, CUT = 0, -1
+CAP = {"budgets": [{"scope": "all", "limit_usd": 1.0, "window": "total"}]}
+
+
+@pytest.fixture
+def upstream():
+    with Standin(MODELS[:4]) as standin:
+        yield standin
+
+
+def spent(house: House) -> int:
+    return sum(receipt.cost_nanos for receipt in house.receipts())
+
+
+def shown(house: House) -> dict[str, Any]:
+    """How the house itself says that its one budget stands."""
+    told = house.run("budgets", "--home", str(house.home), "--json")
+    assert told.returncode == 0, told.stderr
+    (budget,) = json.loads(told.stdout)
+    return budget
+
+
+class Crowd:
+    """Clients that call until the budget is used up; some leave in the middle."""
+
+    def __init__(self, house: House, clients: int) -> None:
+        self.house = house
+        self.statuses: Counter[int] = Counter()
+        self._clients = clients
+        self._lock = threading.Lock()
+
+    def run(self, calls: int) -> None:
+        with ThreadPoolExecutor(self._clients) as pool:
+            list(pool.map(self._call, range(calls)))
+
+    def _call(self, number: int) -> None:
+        chance = random.Random(number)
+        model, most = chance.choice(tuple(SIZES.items()))
+        text = "x" * chance.randrange(100, 4000)
+        body = asking("chat", f"alpha/{model}", text, stream=number % 2 == 0, max_tokens=most)
+        status = LEFT
+        try:
+            with self.house.wire() as wire:
+                wire.socket.settimeout(60)  # some wait for what others give back
+                wire.send(request_bytes(PATHS["chat"], body))
+                if number % 5:
+                    status = wire.answer().status
+                else:
+                    wire.head()  # and gone before the answer is whole
+        except (OSError, ClosedError):
+            status = CUT
+        finally:
+            with self._lock:
+                self.statuses[status] += 1
+
+
+def by_size(upstream: Standin) -> None:
+    """Each model says nearly as much as its calls allow it."""
+    for model, most in SIZES.items():
+        upstream.by_model[model] = Behaviour(input_tokens=90, pieces=("word ",) * (most - most // 10))
+
+
+def test_five_hundred_calls_at_once_never_spend_more_than_there_is_and_nearly_all_of_it(
+    tmp_path: Path, upstream: Standin
+) -> None:
+    by_size(upstream)
+    house = house_with(tmp_path, upstream, prices=priced(upstream, input_usd=1.0, output_usd=20.0), **CAP)
+    try:
+        crowd = Crowd(house, 500)
+        crowd.run(700)
+        assert spent(house) <= USD
+        while ask(house, f"alpha/{SMALL}", max_tokens=SIZES[SMALL]).status == 200:
+            assert spent(house) <= USD
+        assert house.stop() == 0
+        assert 0.95 * USD <= spent(house) <= USD, f"{spent(house) / USD:.3f} of the cap: {crowd.statuses}"
+        assert set(crowd.statuses) <= {200, 402, 429, LEFT}
+        assert (shown(house)["spent_nanos"], shown(house)["held_nanos"]) == (spent(house), 0)
+    finally:
+        house.stop()
+
+
+def test_after_a_kill_nothing_is_held_and_the_budget_still_holds(tmp_path: Path, upstream: Standin) -> None:
+    by_size(upstream)
+    house = house_with(tmp_path, upstream, prices=priced(upstream, input_usd=1.0, output_usd=20.0), **CAP)
+    crowd = Crowd(house, 100)
+    clients = threading.Thread(target=crowd.run, args=(300,))
+    try:
+        clients.start()
+        upstream.wait_for(60)
+        house.kill()
+        clients.join()
+        told = shown(house)
+        house.restart()
+        after = shown(house)
+        assert after["held_nanos"] == 0
+        assert after["spent_nanos"] == spent(house)
+        assert after["spent_nanos"] + after["expired_nanos"] <= USD
+        assert told["spent_nanos"] <= after["spent_nanos"] + after["expired_nanos"]
+        Crowd(house, 50).run(200)
+        assert house.stop() == 0
+        done = shown(house)
+        assert done["held_nanos"] == 0
+        assert done["spent_nanos"] + done["expired_nanos"] <= USD
+        assert house.run("receipts", "verify", "--home", str(house.home)).returncode == 0
+    finally:
+        house.stop()
+
+
+@pytest.mark.parametrize("dialect", ["chat", "messages"])
+def test_who_is_refused_hears_which_budget_and_is_not_to_try_again(
+    tmp_path: Path, upstream: Standin, dialect: str
+) -> None:
+    budgets = [{"scope": "agent:writer", "limit_usd": 0.000001, "window": "month"}]
+    house = house_with(tmp_path, upstream, budgets=budgets)
+    try:
+        answer = ask(house, dialect=dialect, headers={"x-freehold-agent": "writer"}, max_tokens=50)
+        error = error_of(dialect, answer)
+        assert answer.status == 402, "no SDK repeats it"
+        assert error["type"] == "billing_error"
+        assert "agent:writer per month" in error["message"]
+        assert answer.header("retry-after") is None
+        if dialect == "chat":
+            assert error["code"] == "budget_exhausted"
+        assert upstream.seen == []
+        assert house.receipt().outcome == "refused"
+        assert ask(house, max_tokens=50).status == 200, "others have other purses"
+    finally:
+        house.stop()
+
+
+def test_what_has_no_price_is_refused_under_a_hard_limit_with_words_that_help(
+    tmp_path: Path, upstream: Standin
+) -> None:
+    house = house_with(tmp_path, upstream, prices={}, **CAP)
+    try:
+        answer = ask(house)
+        assert (answer.status, answer.json()["error"]["code"]) == (402, "budget_price_unknown")
+        assert "ceiling_usd_per_call" in answer.json()["error"]["message"]
+    finally:
+        house.stop()
+
+
+def test_a_call_that_does_not_fit_goes_to_a_cheaper_place_where_that_is_wanted(
+    tmp_path: Path, upstream: Standin
+) -> None:
+    house = House(
+        tmp_path,
+        {
+            "providers": {"alpha": provider(upstream), "home": provider(upstream)},
+            "prices": priced(upstream) | priced(upstream, "home", 0.0, 0.0),
+            "tiers": {"local": ["home/m0"], "premium": ["alpha/m0"]},
+            "budgets": [{"scope": "all", "limit_usd": 0.0001, "on_limit": "degrade"}],
+        },
+    )
+    try:
+        answer = ask(house, max_tokens=50)
+        assert answer.status == 200
+        assert answer.header("x-freehold-deployment") == "home/m0"
+        assert "alpha/m0 is over the budget" in (answer.header("x-freehold-route") or "")
+    finally:
+        house.stop()
