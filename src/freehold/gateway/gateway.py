@@ -260,7 +260,7 @@ class Gateway:
             fit = [d for d in candidates if breaker.allows(self._breakers.get(d.name, breaker.CLOSED), now_s)]
             candidates = tuple(fit) or candidates
         allowances = self.allowances
-        if allowances is not None and allowances.changes:
+        if allowances is not None:
             candidates = spent_last(allowances, candidates, self.clock.now_ms())
         return candidates
 

@@ -1,0 +1,120 @@
+"""`model: auto`: the cheapest place that is good enough, in words; one tier up when its answer is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from freehold.testing.standin import Behaviour, Standin, ToolCall
+from tests.house import House, provider
+from tests.talk import PATHS
+from tests.walks.priced import ask, priced
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "parameters": {"type": "object", "required": ["city"], "properties": {"city": {"type": "string"}}},
+    },
+}
+GOOD = Behaviour(tool_calls=(ToolCall(name="weather", arguments='{"city":"Vienna"}'),))
+BROKEN = Behaviour(tool_calls=(ToolCall(name="weather", arguments='{"city":'),))
+
+
+@pytest.fixture
+def upstream():
+    with Standin(("small", "large")) as standin:
+        yield standin
+
+
+@pytest.fixture
+def house(tmp_path: Path, upstream: Standin):
+    """`home/small` costs next to nothing, `cloud/large` much."""
+    config = {
+        "providers": {"home": provider(upstream), "cloud": provider(upstream)},
+        "prices": priced(upstream, "home", 0.01, 0.02) | priced(upstream, "cloud", 15.0, 75.0),
+        "tiers": {"local": ["home/small"], "premium": ["cloud/large"]},
+        "routing": {"tasks": {"review": "premium"}, "explore": 0},
+        "models": {"helper": {"candidates": ["cloud/large", "home/small"], "route": "cheapest"}},
+    }
+    running = House(tmp_path, config)
+    yield running
+    running.stop()
+
+
+def test_what_is_cheap_and_good_enough_answers_and_says_why(house: House, upstream: Standin) -> None:
+    answer = ask(house, "auto", "Say hello to Anna")
+    assert answer.status == 200
+    assert answer.header("x-freehold-deployment") == "home/small"
+    assert (answer.header("x-freehold-route") or "").startswith("auto: home/small (local)")
+    receipt = house.receipt()
+    assert (receipt.model_asked, receipt.deployment) == ("auto", "home/small")
+    assert receipt.route == answer.header("x-freehold-route")
+
+
+def test_a_kind_of_task_may_be_bound_to_a_tier(house: House) -> None:
+    answer = ask(house, "auto", headers={"x-freehold-task": "review"})
+    assert answer.header("x-freehold-deployment") == "cloud/large"
+    assert "review (said)" in (answer.header("x-freehold-route") or "")
+
+
+def test_a_name_of_the_users_own_chooses_among_its_candidates(house: House) -> None:
+    answer = ask(house, "helper")
+    assert answer.header("x-freehold-deployment") == "home/small"
+    assert "is the cheapest" in (answer.header("x-freehold-route") or "")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("dialect", ["chat", "messages"])
+def test_a_broken_tool_call_goes_one_tier_up_and_both_are_paid_on_one_receipt(
+    house: House, upstream: Standin, dialect: str, stream: bool
+) -> None:
+    upstream.by_model |= {"small": BROKEN, "large": GOOD}
+    tool = WEATHER
+    if dialect == "messages":
+        tool = {"name": "weather", "input_schema": WEATHER["function"]["parameters"]}
+    with house.wire() as wire:
+        body = {
+            "model": "auto",
+            "max_tokens": 64,
+            "stream": stream,
+            "messages": [{"role": "user", "content": "How is the weather in Vienna?"}],
+            "tools": [tool],
+        }
+        answer = wire.call(PATHS[dialect], body)
+    assert answer.status == 200
+    assert answer.header("x-freehold-deployment") == "cloud/large"
+    assert b"Vienna" in answer.body
+    (receipt,) = [one for one in house.new_receipts() if one.kind == "call"]
+    assert [attempt.deployment for attempt in receipt.attempts] == ["home/small", "cloud/large"]
+    cheap, dear = receipt.attempts
+    assert "broken JSON in a call of weather" in cheap.error
+    assert 0 < cheap.cost_nanos < receipt.cost_nanos
+    assert dear.cost_nanos == 0, "the sum is the receipt's"
+    assert receipt.outcome == "ok"
+    assert house.run("receipts", "verify", "--home", str(house.home)).returncode == 0
+
+
+def test_the_first_words_of_a_stream_tell_a_refusal(house: House, upstream: Standin) -> None:
+    upstream.by_model["small"] = Behaviour(
+        pieces=("I'm sorry, ", "but I cannot help ", "with that ", "request at all. ") * 2
+    )
+    answer = ask(house, "auto", "How do I sharpen a knife?", stream=True)
+    assert answer.header("x-freehold-deployment") == "cloud/large"
+    assert b"sorry" not in answer.body
+
+
+def test_an_answer_that_must_do_is_given(house: House, upstream: Standin) -> None:
+    """Nobody is left above: the answer goes to the client as it is."""
+    upstream.by_model["large"] = BROKEN
+    answer = ask(house, "auto", headers={"x-freehold-task": "review"}, tools=[WEATHER])
+    assert answer.status == 200
+    assert answer.header("x-freehold-deployment") == "cloud/large"
+
+
+def test_a_session_stays_where_it_is(house: House, upstream: Standin) -> None:
+    told = {"x-freehold-session": "s1"}
+    ask(house, "auto", "Say hello to Anna", headers=told)
+    answer = ask(house, "auto", "And now to Berta, please", headers=told)
+    assert "where the session is" in (answer.header("x-freehold-route") or "")
