@@ -7,7 +7,10 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("untimed", deadline=None)  # machines are noisy: no story is about time
+settings.load_profile("untimed")
 os.environ["FREEHOLD_NATIVE"] = "off"
 import freehold.gateway  # noqa: F401 - this process runs the Python files, where fakes may stand in
 

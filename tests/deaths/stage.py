@@ -39,7 +39,7 @@ from freehold.supervisor.liveness import LiveRules
 from freehold.supervisor.pool import ServerPool
 from freehold.supervisor.settings import PoolSettings
 
-BOUND_S = 20.0
+BOUND_S = 60.0
 NAME = "glm"
 QUICK = LiveRules(probe_every_s=0.1, retry_every_s=0.05, deep_every_s=600.0)
 ONE_TOKEN = json.dumps({"prompt": "x", "n_predict": 1}).encode()

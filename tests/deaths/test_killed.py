@@ -105,10 +105,8 @@ async def test_a_stranger_was_faster_than_our_order(tmp_path: Path) -> None:
         await asyncio.sleep(0)
         await stage.pool.stop(NAME, "nobody needs it")
         found = await stage.death()
-    if sees(found, "signals"):
-        assert found.cause == "killed-by", found
-    else:
-        assert found.confidence < 90 or found.cause == "asked-by-us"
+    # On a busy machine our order may be written down before the stranger's signal is carried out.
+    assert found.cause == "killed-by" or any(each.startswith("killed-by") for each in found.others), found
 
 
 def keeper_of(pid: int) -> int:
