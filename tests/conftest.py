@@ -9,8 +9,6 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-settings.register_profile("untimed", deadline=None)  # machines are noisy: no story is about time
-settings.load_profile("untimed")
 os.environ["FREEHOLD_NATIVE"] = "off"
 import freehold.gateway  # noqa: F401 - this process runs the Python files, where fakes may stand in
 
@@ -20,6 +18,9 @@ del os.environ[
 
 from freehold.testing.standin import Standin
 from tests.house import Town, town_standins
+
+settings.register_profile("untimed", deadline=None)  # machines are noisy: no story is about time
+settings.load_profile("untimed")
 
 
 @pytest.fixture
