@@ -18,6 +18,9 @@ _NOT_YET = {
 def without_effect(config: Config) -> Iterator[str]:
     """One sentence for each section that changes nothing yet."""
     usual = Config()
+    for name in ("hedge", "shadow", "coalesce"):
+        if getattr(config.routing, name) != getattr(usual.routing, name):
+            yield f"`routing.{name}` is read and NOT at work in this version"
     for name, what in _NOT_YET.items():
         if getattr(config, name) != getattr(usual, name):
             yield f"`{name}` is read and NOT at work in this version: {what}"

@@ -331,6 +331,8 @@ class Call:
             self.relay.cut(reason)
             return
         self.relay = None
+        if timed_out and self.money is not None:
+            self.money.lost()
         error = CallError(
             kind="timeout" if timed_out else "upstream",
             status=504 if timed_out else 502,

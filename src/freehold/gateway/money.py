@@ -77,6 +77,13 @@ class Money:
         if hold is not None:
             self._budgets.book.release(hold)
 
+    def lost(self) -> None:
+        """The attempt was sent and nobody knows what came of it: all of the hold counts, for good."""
+        hold, self._hold = self._hold, None
+        if hold is not None:
+            now_ms = self._call.gateway.clock.now_ms()
+            self._budgets.tell(self._budgets.book.expire(hold, now_ms))
+
     def stop_waiting(self) -> None:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
