@@ -1,6 +1,6 @@
 # The two commands of the README are `make up` and `make test`; each makes its own environment first.
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format bench storm compat foreign native lock clean \
+.PHONY: help up test lint format bench bench-routing storm compat foreign native lock clean \
   lint-style lint-format lint-sizes lint-arrows lint-types
 
 RUN := .venv/.made-for-running
@@ -45,6 +45,9 @@ format: $(DEV) ## let ruff rewrite what it can
 bench: $(DEV) $(NATIVE) ## measure against the peers; ARGS=memory|ledger|routing|... for others
 	@$(BIN)/python -m benchmarks $(ARGS)
 	@[ -n "$(ARGS)" ] || $(BIN)/python -m benchmarks servers
+
+bench-routing: $(DEV) ## the router on outcome data (make bench-routing DATA=FOLDER [TRAIN=FOLDER])
+	@$(BIN)/python -m benchmarks routing $(DATA) $(TRAIN)
 
 storm: $(DEV) ## kills, hangs, reloads and leaving clients under load, for 3 minutes
 	@FREEHOLD_STORM_S=180 $(BIN)/python -m pytest -s tests/chaos

@@ -43,7 +43,7 @@ _LISTED: tuple[tuple[str, float, float], ...] = (
     ("phi-3-mini", 0.05, 0.1),
     ("phi-3.5-mini", 0.05, 0.1),
 )
-_PER_BILLION = 0.0125
+_PER_BILLION = 0.006
 """USD per million tokens and billion parameters: what hosts of open models ask, roughly."""
 _UNKNOWN = (1.0, 3.0)
 _SIZE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)\s*b(?![a-z])")

@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.router import material, priors, tables
 from benchmarks.router.phrases import made, phrases
+from benchmarks.router.seen import mark
 from benchmarks.router.sets import Prompts, read_sets
 from freehold.routing.learn.features import KINDS, Reader, Reading
 from freehold.routing.learn.shipped import pack
@@ -67,6 +68,8 @@ def main() -> None:
     outcomes = priors.gather(judged, features, priors.abilities(judged))
     data = pack(reading, priors.train(outcomes))
     options.out.write_bytes(data)
+    if options.out == OUT:
+        mark(text for one in sets for text in one.texts)
     print(f"{options.out.name}: {len(data):,} bytes", file=sys.stderr)
 
 
