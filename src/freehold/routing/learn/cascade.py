@@ -2,7 +2,7 @@
 
 `Judge` learns, like the estimator of prompts and by the same means, how often an answer with such signs
 (agreement, length, form, who gave it, to what prompt) is right, and how well a stronger model does there.
-What is wanted of quality is turned into the price of a wrong answer: ask further as long as the chance gained,
+What is wanted of quality is turned into the price of a wrong answer: ask further while the chance gained,
 times that price, is more than asking costs.
 """
 
