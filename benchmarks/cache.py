@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable
 from functools import cache
 
+from benchmarks.cache_http import over_http
 from benchmarks.results import put_section
 from freehold.app.cache import HouseEmbedder, vector_in
 from freehold.cache.answers import Answers, Ask, Hit, Said, Ticket
@@ -146,6 +147,11 @@ def main() -> None:
     text = "\n".join(
         [
             *timings(),
+            "",
+            "Over HTTP, a kept answer beside a refusal (unknown model) of a Freehold without a cache, one "
+            "connection, in turns:",
+            "",
+            *over_http(),
             "",
             f"By meaning, on {len(known)} pairs of questions ({same} mean the same, {len(known) - same} "
             "nearly do; `tests/cache/pairs.json`), at the default threshold:",

@@ -20,6 +20,7 @@ from freehold.cache.memory import AnswerMemory
 from freehold.cache.modes import Mode, Selection
 from freehold.cache.parts import Unkept
 from freehold.cache.questions import Question, question_of
+from freehold.cache.recent import RecentBodies
 from freehold.cache.semantic import QuestionIndex
 from freehold.cache.stored import Header, Stored, kept_headers
 from freehold.cache.vectors import Embedder, Vector
@@ -170,6 +171,7 @@ class Answers:
             entries=exact.entries if exact is not None else semantic.entries if semantic is not None else 1,
             most_bytes=exact.memory_bytes if exact is not None else 64 * 1024**2,
         )
+        self._recent = RecentBodies()
         self._questions: QuestionIndex | None = None
         if semantic is not None and embedder is not None:
             self._questions = QuestionIndex(
@@ -196,16 +198,22 @@ class Answers:
             return Unkept("this call is not for the cache")
         scope = scope_of(ask.key_name, ask.project, shared=self._shared)
         asked = Asked(endpoint=ask.endpoint, body=ask.body, route=ask.route, headers=ask.headers, scope=scope)
+        may_read = ask.mode != "refresh"
+        if exact and may_read:
+            known = self._seen_again(asked, now_ms)
+            if known is not None:
+                return known
         keyed = key_of(asked, salt=self._salt, tools=self._tools, strict=self._shared)
         if isinstance(keyed, Unkept):
             return keyed
         if not self._sampled and not without_chance(ask.endpoint, keyed.document):
             return Unkept("its answer is drawn by chance")
         ticket = Ticket(asked, keyed, exact=exact)
-        may_read = ask.mode != "refresh"
         if may_read:
             found = self._memory.get(ticket.key, now_ms) or self._reframed(ticket, now_ms)
             if found is not None:
+                if exact:
+                    self._recent.remember(asked, ticket.key)
                 return self._hit(found, "exact", now_ms)
         comparable = semantic and self._compare(ticket, now_ms)
         on_disk = self._disk is not None and self._disk.has(ticket.key)
@@ -247,6 +255,8 @@ class Answers:
             return "it is too large"
         if self._disk is not None and ticket.exact:
             self._disk.put(ticket.key, answer)
+        if ticket.exact:
+            self._recent.remember(ticket.asked, ticket.key)
         self._remember_question(ticket, now_ms + self._semantic_ms)
         return ""
 
@@ -254,6 +264,7 @@ class Answers:
         """Forget everything; returns how many answers there were in memory."""
         if self._questions is not None:
             self._questions.clear()
+        self._recent.clear()
         if self._disk is not None:
             self._disk.clear()
         return self._memory.clear()
@@ -272,6 +283,12 @@ class Answers:
         )
 
     # -- inside
+
+    def _seen_again(self, asked: Asked, now_ms: int) -> Hit | None:
+        """The answer to the very same bytes, without reading them."""
+        key = self._recent.find(asked)
+        found = None if key is None else self._memory.get(key, now_ms)
+        return None if found is None else self._hit(found, "exact", now_ms)
 
     def _reframed(self, ticket: Ticket, now_ms: int) -> Stored | None:
         """The whole answer made of a stream that was kept."""
