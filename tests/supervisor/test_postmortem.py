@@ -361,7 +361,7 @@ def test_sentences_name_what_a_tired_person_needs() -> None:
     assert sentence(KILL, host=HostEvidence(cgroup=FULL)) == (
         "Killed by the kernel: its memory group reached 60 MiB."
     )
-    assert sentence(KILL, host=seen(sent(9, "bash"))) == "Ended with SIGKILL by bash (pid 999)."
+    assert sentence(KILL, host=seen(sent(9, "bash"))) == "SIGKILL sent by bash (pid 999) ended it."
     assert "--frob" in sentence(1, "error: invalid argument: --frob", ready=False)
     assert "libfoo.so.1" in sentence(
         127, "x: error while loading shared libraries: libfoo.so.1: cannot open", ready=False

@@ -83,7 +83,7 @@ class AdoptedLife:
                 if health is not Health.ERROR:
                     break
             if health is Health.LOADING:
-                self._to(S.LOADING, "loading the model")
+                self._to(S.LOADING)
             elif self._status.state is not S.STOPPED:
                 self._stopped(f"nobody serves {self._spec.adopt}; start it where it belongs")
             await self.orders.rest(self._settings.live.probe_every_s)

@@ -70,7 +70,7 @@ async def inquest(
         in_flight=tuple(hashlib.sha256(lease.body).hexdigest() for lease in leases),
         host=host,
     )
-    return certify(facts)
+    return await asyncio.to_thread(certify, facts)  # reads all that it printed, which may be much
 
 
 def _as_ordered(spec: ServerSpec, running: Running, exit: ExitFacts) -> bool:

@@ -161,7 +161,7 @@ class Life:
             if health is Health.READY:
                 return await self._load(running, exited)
             if health is Health.LOADING and self._status.state is S.STARTING:
-                self._status.move(S.LOADING, "loading the model")
+                self._status.move(S.LOADING)
             await self.orders.rest(min(pause_s, self._spec.load_timeout_s - took_s))
             pause_s = min(pause_s * 1.5, _SLOWEST_PROBE_S)
             if exited.done() or self.orders.now is not None:
@@ -174,7 +174,7 @@ class Life:
         launch = running.launch
         if launch.load_path and not running.found:
             if self._status.state is S.STARTING:
-                self._status.move(S.LOADING, "loading the model")
+                self._status.move(S.LOADING)
             left_s = self._spec.load_timeout_s - (self._clock.monotonic_s() - running.began_s)
             loading = post(running.base_url, launch.load_path, launch.load_body, left_s)
             loaded = await self._while_nothing_else(loading, exited)

@@ -161,7 +161,7 @@ def _by_stranger(scene: Scene, seen: SignalSeen) -> Finding | None:
     if scene.signal is None and not scene.facts.exit.keeper_lost:
         code = scene.facts.exit.code
         weight = 93 if code in (0, 128 + seen.signal) else 70
-        answered = f", and ended with code {code}"
+        answered = f", with code {code}"
     elif _crashed(scene) and scene.hits:
         weight = 60
     elif scene.by_shell:
@@ -173,7 +173,7 @@ def _by_stranger(scene: Scene, seen: SignalSeen) -> Finding | None:
     return Finding(
         cause="killed-by",
         weight=weight,
-        sentence=f"Ended with {signal_name(seen.signal)} by {_sender(seen)}{answered}.",
+        sentence=f"{signal_name(seen.signal)} sent by {_sender(seen)} ended it{answered}.",
         next=f"Ask who runs {seen.sender_comm or 'that process'} here. The server itself did nothing wrong.",
         clues=_sender_clues(seen),
     )
