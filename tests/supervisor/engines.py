@@ -28,7 +28,7 @@ if how == "parent":
     subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, 1); time.sleep(600)"])
 if how == "never-ready":
     time.sleep(600)
-begun, mode = [0], [""]
+begun, mode = [0], ["failing" if how == "failing" else ""]
 def spin():
     while mode[0] == "busy": pass
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -49,6 +49,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if how == "lazy-broken":
             self.send_response(404); self.end_headers(); self.wfile.write(b'{"error": "no such model"}')
             return
+        if mode[0] == "failing": return self.answer(500)
         print("one token", flush=True)
         self.answer(200)
     def log_message(self, *_): pass
@@ -59,8 +60,8 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 class StandinEngine:
     """`spec.model` names the behaviour: ready, slow, refuses, second-time-lucky, stubborn, parent,
-    never-ready, missing, lazy (loads with the first call), lazy-broken. `spec.args` change nothing but what
-    is launched."""
+    never-ready, missing, lazy (loads with the first call), lazy-broken, failing (never generates).
+    `spec.args` change nothing but what is launched."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -90,7 +91,8 @@ class StandinEngine:
 
 async def become(base_url: str | None, mode: str) -> None:
     """From now on the stand-in is `silent` (takes connections, answers nothing), `busy` (the same while it
-    computes), `mute` (answers health, generates nothing) or `broken` (health is an error)."""
+    computes), `mute` (answers health, generates nothing), `failing` (answers health, generation is an error)
+    or `broken` (health is an error)."""
     assert base_url is not None
     with await asyncio.to_thread(urllib.request.urlopen, f"{base_url}/become/{mode}", timeout=5) as answer:
         assert answer.status == 200

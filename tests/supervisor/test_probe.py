@@ -63,10 +63,19 @@ async def test_a_port_where_nobody_listens_refuses() -> None:
     assert await probe_deep(url, "/one", b"{}", 1.0) is Health.NO_TOKENS
 
 
-@pytest.mark.parametrize("status", [200, 400, 501])
-async def test_a_server_that_answers_a_generation_somehow_works(status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "health"),
+    [
+        (200, Health.READY),
+        (400, Health.UNABLE),
+        (501, Health.UNABLE),
+        (500, Health.BROKEN),
+        (503, Health.BROKEN),
+    ],
+)
+async def test_what_an_answer_to_a_generation_says(status: int, health: Health) -> None:
     async with serving(b"HTTP/1.1 %d X\r\ncontent-type: a\r\n\r\n{}" % status) as url:
-        assert await probe_deep(url, "/one", b"{}", 1.0) is Health.READY
+        assert await probe_deep(url, "/one", b"{}", 1.0) is health
 
 
 async def test_one_that_takes_the_request_and_says_nothing_generates_nothing() -> None:

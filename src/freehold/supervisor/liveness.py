@@ -31,6 +31,10 @@ class Health(enum.StrEnum):
     """It answers that something is wrong, or not with HTTP."""
     NO_TOKENS = "no tokens"
     """It answers health, and does not generate."""
+    BROKEN = "broken"
+    """It answers health, and that it failed when it is asked to generate (5xx)."""
+    UNABLE = "unable"
+    """It says that it does not generate at all: an embedding model. Nothing against it."""
 
 
 class Probed(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,6 +180,8 @@ def _reason(pulse: Pulse, streak: Sequence[Probed]) -> str:
         Health.LOADING: "it said again that it was loading",
         Health.ERROR: "its health endpoint answered with an error",
         Health.NO_TOKENS: "it answered its health endpoint and generated nothing",
+        Health.BROKEN: "it had generated before, and now answered only with errors",
+        Health.UNABLE: "",
         Health.READY: "",
     }[streak[-1].result]
     asked = f"{words}, {len(streak)} times in a row"

@@ -12,6 +12,7 @@ from freehold.supervisor.liveness import Health
 
 _ANSWER_BYTES = 64 * 1024
 _REASON_CHARS = 300
+_NOT_IMPLEMENTED = 501
 
 
 async def probe(base_url: str, path: str, timeout_s: float = 1.0) -> Health:
@@ -29,10 +30,14 @@ async def probe(base_url: str, path: str, timeout_s: float = 1.0) -> Health:
 
 
 async def probe_deep(base_url: str, path: str, body: bytes, timeout_s: float) -> Health:
-    """Whether the server works on a request that asks for one token. Any answer shows that it does: some
-    models cannot generate, and say so at once; one that hangs says nothing. Never raises."""
+    """Whether the server works on a request that asks for one token. Some models cannot generate, and say so
+    at once (4xx, 501); one that hangs says nothing. Never raises."""
     status, _ = await post(base_url, path, body, timeout_s)
-    return Health.NO_TOKENS if status is None else Health.READY
+    if status is None:
+        return Health.NO_TOKENS
+    if status < 300:
+        return Health.READY
+    return Health.BROKEN if status >= 500 and status != _NOT_IMPLEMENTED else Health.UNABLE
 
 
 async def post(base_url: str, path: str, body: bytes, timeout_s: float) -> tuple[int | None, bytes]:

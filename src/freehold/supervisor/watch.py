@@ -34,6 +34,8 @@ class Watch:
         """When a call last went well."""
         self.suspect_s: float | None = None
         """When a call last broke."""
+        self._has_generated = False
+        """A deep probe got its token."""
 
     def adjust(self, spec: ServerSpec) -> None:
         self._spec = spec
@@ -68,7 +70,7 @@ class Watch:
         began_s = self._clock.monotonic_s()
         if kind == "deep":
             path, body = self._launch.probe_path, self._launch.probe_body
-            health = await probe_deep(self._base_url, path, body, self._settings.deep_timeout_s)
+            health = self._deep(await probe_deep(self._base_url, path, body, self._settings.deep_timeout_s))
         else:
             health = await probe(self._base_url, self._launch.health_path, self._settings.probe_timeout_s)
         self._note(health, began_s)
@@ -79,6 +81,12 @@ class Watch:
         self._probes.append(probed)
         if probed.kind == "deep" and probed.result is Health.READY:
             self.worked_s = probed.at_s
+
+    def _deep(self, found: Health) -> Health:
+        """What never generated need not: some engines say 500 where others say that they cannot."""
+        self._has_generated = self._has_generated or found is Health.READY
+        excused = found is Health.UNABLE or (found is Health.BROKEN and not self._has_generated)
+        return Health.READY if excused else found
 
     def _note(self, health: Health, began_s: float) -> None:
         took_ms = round((self._clock.monotonic_s() - began_s) * 1000)
