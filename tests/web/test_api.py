@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
@@ -11,155 +10,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from freehold.core.config_diff import ReloadPlan
-from freehold.core.deaths import Certificate
-from freehold.core.errors import ConfigError, FreeholdError
-from freehold.core.memory import GpuMemory, MachineMemory
-from freehold.receipts.entries import Receipt
-from freehold.receipts.query import CostRow, Filter, Grouping, Row
-from freehold.receipts.rows import row
+from freehold.receipts.query import Filter
 from freehold.web.api import create_app
-from freehold.web.control import (
-    BOUNDS_S,
-    CallView,
-    DeploymentMeter,
-    HealthView,
-    Histogram,
-    LedgerView,
-    LogView,
-    MetricsView,
-    ModelView,
-    PlaceView,
-    PlanView,
-    ReceiptView,
-    ServerAction,
-    ServerView,
-    StatusView,
-)
-
-RECEIPT = Receipt(id="rcp-1", outcome="ok", started_ms=1_000, model="m", project="site")
-
-
-class FakeControl:
-    """Remembers what it was asked, and in which thread."""
-
-    def __init__(self) -> None:
-        self.asked: list[Any] = []
-        self.threads: dict[str, int] = {}
-        self.ok = True
-
-    def status(self) -> StatusView:
-        self.threads["status"] = threading.get_ident()
-        return StatusView(
-            version="1",
-            url="http://127.0.0.1:8400",
-            pid=7,
-            started_ms=1,
-            uptime_s=2,
-            home="/home",
-            config_file=None,
-            key_needed=False,
-            discovery="done",
-            models=1,
-            servers=1,
-            servers_ready=1,
-            calls=3,
-            in_flight=0,
-            memory_bytes=50_000_000,
-            ledger=LedgerView(entries=3, signed=3, projected=3),
-        )
-
-    def health(self) -> HealthView:
-        return HealthView(ok=self.ok, problems=() if self.ok else ("the disk is full",))
-
-    def models(self) -> list[ModelView]:
-        place = PlaceView(deployment="<b>tiny", model_id="tiny", server="tiny", state="available")
-        return [ModelView(name="<b>tiny", kind="model", places=(place,), test_only=True)]
-
-    def servers(self) -> list[ServerView]:
-        return [
-            ServerView(name="tiny", engine="llama.cpp", model="/t.gguf", state="ready", context=1, slots=2)
-        ]
-
-    def calls(self) -> list[CallView]:
-        return [CallView(id="rcp-9", model="tiny", state="answering", started_ms=5)]
-
-    def metrics(self) -> MetricsView:
-        below = (0,) * len(BOUNDS_S)
-        times = Histogram(below=below, count=2, sum_us=3_000_000)
-        meter = DeploymentMeter(
-            deployment="tiny",
-            calls={"ok": 2},
-            tokens={"fresh_in": 7},
-            cost_nanos={"computed": 1_500_000_000},
-            first_byte=times,
-            total=times,
-        )
-        return MetricsView(
-            status=self.status(),
-            servers=tuple(self.servers()),
-            deployments=(meter,),
-            deaths={("tiny", "oom-cgroup"): 1},
-        )
-
-    async def refresh(self) -> None:
-        self.asked.append("refresh")
-
-    async def act(self, server: str, action: ServerAction) -> ServerView:
-        self.asked.append((server, action))
-        if server != "tiny":
-            raise KeyError(server)
-        if action == "take-over":
-            raise FreeholdError("it is ours already")
-        return self.servers()[0]
-
-    async def reload(self, *, dry_run: bool) -> ReloadPlan:
-        if not dry_run:
-            raise ConfigError("unknown key", file="/f.yaml", line=3, key="servrs", nearest="servers")
-        return ReloadPlan(file="/f.yaml", dry_run=True)
-
-    async def plan(self) -> PlanView:
-        raise FreeholdError("no plan in this story")
-
-    def machine(self) -> MachineMemory:
-        gpu = GpuMemory(index=0, name="G", total_bytes=24, free_bytes=8)
-        return MachineMemory(ram_total_bytes=64, ram_free_bytes=32, gpus=(gpu,))
-
-    def certificates(self, server: str, limit: int) -> list[Certificate]:
-        death = Certificate(
-            server=server,
-            died_ms=1,
-            cause="hangup",
-            confidence=95,
-            sentence="It was hung up.",
-            next="Nothing.",
-        )
-        return [death] * limit
-
-    def log(self, server: str, lines: int, since: int | None) -> LogView:
-        if server != "tiny":
-            raise KeyError(server)
-        return LogView(lines=["a", "b"][:lines], next=since or 4)
-
-    def receipts(self, wanted: Filter) -> list[Row]:
-        self.threads["receipts"] = threading.get_ident()
-        self.asked.append(wanted)
-        rows = [Row(*row(seq, RECEIPT)) for seq in (9, 8, 7)]
-        return rows[: wanted.limit]
-
-    def receipt(self, receipt_id: str) -> ReceiptView | None:
-        if receipt_id == "rcp-":
-            raise FreeholdError("several receipts begin so")
-        return ReceiptView(index=5, receipt=RECEIPT) if receipt_id == "rcp-1" else None
-
-    def proof(self, receipt_id: str) -> str | None:
-        if receipt_id == "rcp-late":
-            raise FreeholdError("not under a signed checkpoint yet")
-        return "c2sp.org/tlog-proof@v1\n" if receipt_id == "rcp-1" else None
-
-    def costs(self, by: Grouping, since_ms: int | None, until_ms: int | None) -> list[CostRow]:
-        self.asked.append((by, since_ms, until_ms))
-        return [CostRow("site", calls=2, cost_nanos={"computed": 5})]
+from freehold.web.control import StatusView
+from tests.web.fakes import FakeControl
 
 
 @pytest.fixture
@@ -319,6 +173,15 @@ def test_the_document_describes_every_route_and_every_shape(client: TestClient) 
         "/api/v1/receipts/{receipt_id}",
         "/api/v1/receipts/{receipt_id}/proof",
         "/api/v1/costs",
+        "/api/v1/budgets",
+        "/api/v1/budgets/grant",
+        "/api/v1/limits",
+        "/api/v1/outcomes",
+        "/api/v1/route/explain",
+        "/api/v1/shadow",
+        "/v1/traces",
+        "/v1/metrics",
+        "/v1/logs",
     }
     names = document["components"]["schemas"]
     referred = set(references(document))

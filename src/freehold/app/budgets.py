@@ -11,13 +11,14 @@ from pathlib import Path
 
 from freehold.core.clock import Clock
 from freehold.core.config_budgets import BudgetConfig
-from freehold.costs.budgets.answers import BudgetEvent
+from freehold.core.errors import FreeholdError
+from freehold.costs.budgets.answers import BudgetEvent, named, subject_in, usd
 from freehold.costs.budgets.book import BudgetBook
 from freehold.costs.budgets.journal import FOLDER, PostingsFile, read_segments
 from freehold.costs.budgets.postings import Standing, call_of, expire, standing_of
 from freehold.costs.budgets.queue import BudgetQueue
 from freehold.costs.budgets.rules import Rule, rules_of
-from freehold.costs.budgets.scopes import Kind, Payer, subject_of
+from freehold.costs.budgets.scopes import EACH, Kind, Payer, subject_of
 from freehold.costs.budgets.views import BudgetView, views
 from freehold.costs.budgets.windows import FOREVER_MS, since_ms
 from freehold.receipts.entries import Receipt
@@ -95,9 +96,35 @@ class HouseBudgets:
         """How all budgets stand."""
         return views(self.book.rules, self.book.accounts(), now_ms)
 
+    def grant(self, name: str, nanos: int, now_ms: int) -> BudgetView:
+        """Allow a budget more than its limit, in its present window; below zero takes back. `name` as views
+        have it. Raises KeyError for no budget of ours, FreeholdError when it cannot be written down."""
+        rule, subject = _named(self.book.rules, name)
+        account = self.book.account(rule.label, subject, now_ms)
+        if account.granted + nanos < 0:
+            raise FreeholdError(f"{name} has a limit of {usd(account.granted)} USD: that is too much to take")
+        try:
+            self.book.grant(account, nanos, now_ms)
+        except OSError as error:
+            raise FreeholdError(f"the grant cannot be written down: {error.strerror or error}") from error
+        seen = views((rule,), self.book.accounts(), now_ms)
+        return next(view for view in seen if view.subject == account.subject)
+
     def close(self) -> None:
         """Let the file go; what has ended is in the receipts."""
         self._file.close()
+
+
+def _named(rules: Iterable[Rule], name: str) -> tuple[Rule, str]:
+    """The budget, and whom of it a name of a view is about."""
+    for rule in rules:
+        subject = subject_in(rule.label, name)
+        if subject is not None:
+            return rule, subject if rule.scope.name == EACH else rule.scope.name
+        if name == rule.label:
+            one = named(name, f"{rule.scope.kind}-1")
+            raise FreeholdError(f"{name} is a limit for each: say for whom, as in {one!r}")
+    raise KeyError(name)
 
 
 def look(home: Path, budgets: Sequence[BudgetConfig], now_ms: int) -> tuple[BudgetView, ...]:

@@ -17,11 +17,14 @@ from freehold.app.call_views import call_view
 from freehold.app.machine import Machine
 from freehold.app.meters import Meters
 from freehold.app.models import model_views
+from freehold.app.money_control import HouseMoney
 from freehold.app.offers import Offers
 from freehold.app.plan import house_plan
 from freehold.app.reload import Reload
+from freehold.app.rooms import OptionalRooms
 from freehold.app.server_logs import read_log
 from freehold.app.server_views import server_view
+from freehold.app.telemetry_control import HouseReceiver
 from freehold.core.clock import Clock
 from freehold.core.config_diff import ReloadPlan
 from freehold.core.deaths import Certificate
@@ -72,6 +75,7 @@ class Rooms:
     machine: Machine
     offers: Offers
     reload: Reload
+    optional: OptionalRooms
     deaths: Mapping[tuple[str, str], int]
     """By server and cause."""
 
@@ -89,6 +93,8 @@ class HouseControl:
         self._reload = rooms.reload
         self._deaths = rooms.deaths
         self._clock = clock
+        self.money = HouseMoney(rooms.optional, rooms.gateway, facts.home, clock)
+        self.telemetry = HouseReceiver(rooms.optional)
         self._meters = Meters(facts.home, clock)
         self._process = psutil.Process(os.getpid())
 

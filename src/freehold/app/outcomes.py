@@ -11,7 +11,6 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -26,50 +25,13 @@ from freehold.routing.outcomes import WEIGHTS, Beliefs, Outcome, Source, Tally
 from freehold.routing.router import Router
 from freehold.routing.shadow import ShadowTally, could_have_been_local, counted
 from freehold.routing.world import Place
+from freehold.web.money import BeliefView, OutcomeIn, OutcomeView
 
 FILE = Path("routing") / "beliefs.json"
 LEARNED = Path("routing") / "learned.bin"
 """What the reader of prompts has learned: numbers, no prompts. The ledger has none either, so this cannot be
 made anew."""
 _SAVE_EVERY = 50
-
-
-class OutcomeIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of POST /api/v1/outcomes."""
-
-    receipt: str
-    """Id of the call's receipt, or an unambiguous beginning of it."""
-    score: float | Literal["pass", "fail"]
-    """0 (useless) to 1 (good)."""
-    source: Source = "person"
-    task: str = ""
-    """The kind of task, where the call did not say it."""
-    note: str = ""
-
-
-class OutcomeView(msgspec.Struct, frozen=True, kw_only=True):
-    """What was recorded, and what is believed now."""
-
-    id: str
-    """The entry's own receipt."""
-    receipt: str
-    task: str
-    deployment: str
-    score: float
-    chance: float
-    """That this deployment answers this kind of task well."""
-    deviation: float
-    trials: float
-
-
-class BeliefView(msgspec.Struct, frozen=True, kw_only=True):
-    """What is believed of one deployment in one kind of task."""
-
-    task: str
-    deployment: str
-    chance: float
-    deviation: float
-    trials: float
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True):
@@ -238,13 +200,18 @@ def outcome_from(said: Said) -> Outcome | None:
     )
 
 
-def shadow_report(home: Path) -> Sequence[str]:
-    """What shadow evaluation found, one line for each kind of task. Reads the ledger. Raises LedgerError."""
+def shadow_tallies(home: Path) -> Mapping[str, ShadowTally]:
+    """What shadow evaluation found, by kind of task. Reads the ledger. Raises LedgerError."""
     tallies: Mapping[str, ShadowTally] = {}
     for said in outcomes(home):
         if said.source == "judge":
             tallies = counted(tallies, said.task, said.score_ppm / PPM)
-    return could_have_been_local(tallies)
+    return tallies
+
+
+def shadow_report(home: Path) -> Sequence[str]:
+    """The same in words, one line for each kind of task. Raises LedgerError."""
+    return could_have_been_local(shadow_tallies(home))
 
 
 def _belief_view(beliefs: Beliefs, task: str, deployment: str, place: Place | None) -> BeliefView:

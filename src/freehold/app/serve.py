@@ -363,6 +363,7 @@ class House:
             machine=machine,
             offers=self._offers,
             reload=self._reload,
+            optional=self._rooms,
             deaths=self._deaths,
         )
         return HouseControl(facts, rooms, self._clock)

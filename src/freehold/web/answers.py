@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
+from fastapi import HTTPException
 from fastapi.responses import JSONResponse
 
+T = TypeVar("T")
 _REFERENCE = "#/components/schemas/{name}"
 
 
@@ -31,6 +33,27 @@ class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorDetail
 
 
+class Route(NamedTuple):
+    """One row of a table of routes under `/api/v1`."""
+
+    path: str
+    answer: Callable[..., Any]
+    shape: Any
+    """Of what is answered."""
+    words: str
+    method: str = "GET"
+    takes: Any = None
+    """The shape of its JSON body; None: it has none."""
+
+
+def taken(body: bytes, shape: type[T]) -> T:
+    """A request's body as what it has to be. Raises HTTPException 400 with what is wrong."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise HTTPException(400, f"the body is not as it should be: {error}") from error
+
+
 def error_answer(status: int, code: str, message: str) -> Json:
     """An error as its response."""
     return Json(ErrorAnswer(error=ErrorDetail(code=code, message=message)), status_code=status)
@@ -45,3 +68,8 @@ def schemas(shapes: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]
 def described(schema: dict[str, Any], words: str) -> dict[str, Any]:
     """A response of an OpenAPI operation."""
     return {"description": words, "content": {"application/json": {"schema": schema}}}
+
+
+def wanted(schema: dict[str, Any]) -> dict[str, Any]:
+    """What an OpenAPI operation says of its body."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

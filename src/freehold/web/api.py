@@ -16,6 +16,7 @@ from freehold.web.answers import Json, error_answer
 from freehold.web.control import Control
 from freehold.web.pages import HEADERS, docs_page, landing_page
 from freehold.web.routes import control_routes
+from freehold.web.telemetry_routes import telemetry_routes
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
@@ -27,6 +28,7 @@ def create_app(control: Control) -> FastAPI:
         title="Freehold control API", version=__version__, docs_url=None, redoc_url=None, openapi_url=None
     )
     app.include_router(router)
+    app.include_router(telemetry_routes(control.telemetry))
     _add_pages(app, control, _document(app, components))
     _add_errors(app)
     return app

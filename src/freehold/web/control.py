@@ -17,6 +17,8 @@ from freehold.core.memory import MachineMemory
 from freehold.receipts.entries import Receipt
 from freehold.receipts.query import CostRow, Filter, Grouping, Row
 from freehold.supervisor.plan_view import PlanView
+from freehold.web.money import MoneyControl
+from freehold.web.telemetry import TelemetryControl
 
 ServerState = Literal["stopped", "starting", "loading", "ready", "draining", "stopping", "backoff", "failed"]
 
@@ -243,6 +245,12 @@ class Control(Protocol):
     The first group is called on the event loop and answers at once, from memory. The second changes things
     and is awaited. The third reads files and is called in worker threads, several at a time.
     """
+
+    @property
+    def money(self) -> MoneyControl: ...
+
+    @property
+    def telemetry(self) -> TelemetryControl: ...
 
     def status(self) -> StatusView: ...
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import pydantic
 from fastapi import APIRouter, HTTPException, Path, Query
@@ -11,7 +10,7 @@ from fastapi.responses import PlainTextResponse
 
 from freehold.receipts.entries import Outcome
 from freehold.receipts.query import Filter, Grouping
-from freehold.web.answers import ErrorAnswer, Json, described, schemas
+from freehold.web.answers import ErrorAnswer, Json, Route, described, schemas, wanted
 from freehold.web.control import (
     CallView,
     Control,
@@ -22,6 +21,7 @@ from freehold.web.control import (
     ReceiptView,
     StatusView,
 )
+from freehold.web.money_routes import money_routes
 from freehold.web.server_routes import server_routes
 
 ReceiptId = Annotated[str, Path(description="The receipt's id, or how it begins.", max_length=200)]
@@ -104,37 +104,34 @@ class _Api:
         return Json(CostReport(by=by, since_ms=since_ms, until_ms=until_ms, rows=rows))
 
 
-class _Route(NamedTuple):
-    path: str
-    answer: Callable[..., Any]
-    shape: Any
-    words: str
-    method: str = "GET"
-
-
 def control_routes(control: Control) -> tuple[APIRouter, dict[str, Any]]:
     """The routes, and the schemas of what they answer, for the OpenAPI document's components."""
     api = _Api(control)
     table = (
-        _Route("/status", api.status, StatusView, "Status"),
-        _Route("/health", api.health, HealthView, "Health, with reasons"),
-        _Route("/models", api.models, list[ModelView], "Models"),
-        _Route("/calls", api.calls, list[CallView], "Calls under way"),
-        *(_Route(*route) for route in server_routes(control)),
-        _Route("/receipts", api.receipts, ReceiptPage, "Receipts"),
-        _Route("/receipts/{receipt_id}", api.receipt, ReceiptView, "One receipt"),
-        _Route("/costs", api.costs, CostReport, "Costs"),
+        Route("/status", api.status, StatusView, "Status"),
+        Route("/health", api.health, HealthView, "Health, with reasons"),
+        Route("/models", api.models, list[ModelView], "Models"),
+        Route("/calls", api.calls, list[CallView], "Calls under way"),
+        *server_routes(control),
+        Route("/receipts", api.receipts, ReceiptPage, "Receipts"),
+        Route("/receipts/{receipt_id}", api.receipt, ReceiptView, "One receipt"),
+        Route("/costs", api.costs, CostReport, "Costs"),
+        *money_routes(control.money),
     )
     router = APIRouter(prefix="/api/v1", default_response_class=Json)
-    (*found, error), components = schemas([*(route.shape for route in table), ErrorAnswer])
-    default = described(error, "An error, always in this shape.")
-    for route, schema in zip(table, found, strict=True):
+    found, components = schemas(
+        [*(route.shape for route in table), *(route.takes for route in table if route.takes), ErrorAnswer]
+    )
+    bodies = iter(found[len(table) :])
+    default = described(found[-1], "An error, always in this shape.")
+    for route, schema in zip(table, found[: len(table)], strict=True):
         router.add_api_route(
             route.path,
             route.answer,
             methods=[route.method],
             summary=route.words,
             responses={200: described(schema, route.words), "default": default},
+            openapi_extra=wanted(next(bodies)) if route.takes else None,
         )
     router.add_api_route(
         "/receipts/{receipt_id}/proof",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import HTTPException, Path, Query
 
 from freehold.core.deaths import Certificate
 from freehold.core.memory import MachineMemory
-from freehold.web.answers import Json
+from freehold.web.answers import Json, Route
 from freehold.web.control import Control, LogView, PlanView, ReloadPlan, ServerAction, ServerView
 
 ServerName = Annotated[str, Path(description="The server's name.", max_length=200)]
@@ -101,20 +100,19 @@ def _unknown(name: str) -> HTTPException:
     return HTTPException(404, f"there is no server {name!r}")
 
 
-def server_routes(control: Control) -> tuple[tuple[str, Callable[..., Any], Any, str, str], ...]:
-    """Path, answer, shape, words and method of each."""
+def server_routes(control: Control) -> tuple[Route, ...]:
     api = _ServerApi(control)
     one = "/servers/{name}"
     return (
-        ("/servers", api.servers, list[ServerView], "Model servers", "GET"),
-        (one, api.server, ServerView, "One model server", "GET"),
-        (f"{one}/start", api.start, ServerView, "Start a server", "POST"),
-        (f"{one}/stop", api.stop, ServerView, "Stop a server", "POST"),
-        (f"{one}/restart", api.restart, ServerView, "Restart a server", "POST"),
-        (f"{one}/take-over", api.take_over, ServerView, "Take an adopted server over", "POST"),
-        (f"{one}/deaths", api.deaths, list[Certificate], "Why a server died", "GET"),
-        (f"{one}/log", api.log, LogView, "What a server printed", "GET"),
-        ("/machine", api.machine, MachineMemory, "Memory of the machine", "GET"),
-        ("/plan", api.plan, PlanView, "Memory plan", "GET"),
-        ("/config/reload", api.reload, ReloadPlan, "Reload the configuration", "POST"),
+        Route("/servers", api.servers, list[ServerView], "Model servers"),
+        Route(one, api.server, ServerView, "One model server"),
+        Route(f"{one}/start", api.start, ServerView, "Start a server", "POST"),
+        Route(f"{one}/stop", api.stop, ServerView, "Stop a server", "POST"),
+        Route(f"{one}/restart", api.restart, ServerView, "Restart a server", "POST"),
+        Route(f"{one}/take-over", api.take_over, ServerView, "Take an adopted server over", "POST"),
+        Route(f"{one}/deaths", api.deaths, list[Certificate], "Why a server died"),
+        Route(f"{one}/log", api.log, LogView, "What a server printed"),
+        Route("/machine", api.machine, MachineMemory, "Memory of the machine"),
+        Route("/plan", api.plan, PlanView, "Memory plan"),
+        Route("/config/reload", api.reload, ReloadPlan, "Reload the configuration", "POST"),
     )

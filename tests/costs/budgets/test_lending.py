@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import text
 
 from freehold.costs.budgets.accounts import FREE, LENT, Account
+from freehold.costs.budgets.answers import named, subject_in
 from freehold.costs.budgets.book import BudgetBook
 from freehold.costs.budgets.lending import LendingError
 from freehold.costs.budgets.postings import standing_of
@@ -107,3 +110,42 @@ def test_a_loan_of_which_one_budget_is_gone_still_binds_the_other() -> None:
     for posting in standing_of(paper.segments).moved:
         less.moved(posting)
     assert less.account("all per day", "", T0).granted == 5 * USD
+
+
+def test_a_grant_to_a_window_that_rolls_ends_when_it_is_as_old_as_the_window() -> None:
+    budget = {"scope": "all", "limit_usd": 1, "window": "24h", "on_limit": "ask"}
+    book, paper = written(budget)
+    book.grant(book.account("all per 24h", "", T0), USD, T0)
+    again = BudgetBook(rules(budget))
+    again.write_to(paper)
+    paper.follow(book.opening())
+    for posting in standing_of(paper.segments).moved:
+        again.moved(posting)
+    again.tick(T0 + DAY - 1)
+    assert again.account("all per 24h", "", T0).granted == 2 * USD
+    again.tick(T0 + DAY + 60_000)
+    assert again.account("all per 24h", "", T0).granted == USD
+    in_balance(again)
+
+
+def test_whoever_can_allow_more_is_told_how_and_told_again_after_the_next_time() -> None:
+    book, _ = written({"scope": "agent:*", "limit_usd": 1, "window": "day", "on_limit": "ask"})
+    who, name = Payer(agent="it's me"), "agent:it's me per day"
+    refused = denied(book.hold(who, 2 * USD, T0, "c1"))
+    command = """freehold budgets grant 'agent:it'"'"'s me per day' USD"""
+    assert refused.message.endswith(f"A person may allow more: {command}")
+    assert [event.text.endswith(f"to allow more: {command}") for event in refused.events] == [True]
+    assert not denied(book.hold(who, 2 * USD, T0, "c2")).events
+    assert subject_in("agent:* per day", name) == "it's me"
+    book.grant(book.account("agent:* per day", "it's me", T0), USD, T0)
+    book.settle(held(book.hold(who, 2 * USD, T0, "c3")), 2 * USD, T0)
+    assert denied(book.hold(who, 2 * USD, T0, "c4")).events
+
+
+@given(text(max_size=12))
+def test_the_name_of_an_account_leads_back_to_it(subject: str) -> None:
+    if subject == "(none)":
+        return
+    assert subject_in("task:* per day", named("task:* per day", subject)) == subject
+    assert subject_in("all per day", named("all per day", "")) == ""
+    assert subject_in("task:* per day", f"agent:{subject} per day") is None

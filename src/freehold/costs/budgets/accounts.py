@@ -177,7 +177,12 @@ class Account:
             used_nanos=self.used,
             limit_nanos=self.granted,
             at_ms=now_ms,
+            asks=kind == "refused" and self.rule.action == "ask",
         )
+
+    def allowed_more(self) -> None:
+        """A limit that holds again is told again when it is reached."""
+        self._refused = -FOREVER_MS
 
     def _untold(self, now_ms: int) -> list[int]:
         """A rolling window may tell a mark again once it is as old as the window is long."""

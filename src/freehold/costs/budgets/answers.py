@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -57,6 +58,8 @@ class BudgetEvent(msgspec.Struct, frozen=True, kw_only=True):
     used_nanos: int
     limit_nanos: int
     at_ms: int
+    asks: bool = False
+    """A person may allow more, and is asked to."""
 
     @property
     def text(self) -> str:
@@ -67,7 +70,8 @@ class BudgetEvent(msgspec.Struct, frozen=True, kw_only=True):
             case "reached":
                 return f"budget {who}: {self.percent} % is spent, {sums}"
             case "refused":
-                return f"budget {who}: calls no longer fit, {sums} is spent"
+                more = f"; to allow more: {grant_words(who)}" if self.asks else ""
+                return f"budget {who}: calls no longer fit, {sums} is spent{more}"
             case "overrun":
                 return f"budget {who}: a provider charged more than its prices allow, {sums} is spent"
 
@@ -133,6 +137,11 @@ class Degrade(Denial, frozen=True, kw_only=True):
 class Ask(Denial, frozen=True, kw_only=True):
     """The call does not fit, but a person may grant it; until somebody has, it is a denial."""
 
+    @property
+    def _what_next(self) -> str:
+        name = named(self.budget, self.subject)
+        return f"{super()._what_next} A person may allow more: {grant_words(name)}"
+
 
 def refusal(denial: Denial, now_ms: int) -> CallError:
     """The denial for a client. 429 where it may come again, 402 where only somebody with a purse helps."""
@@ -152,6 +161,22 @@ def refusal(denial: Denial, now_ms: int) -> CallError:
 def named(budget: str, subject: str) -> str:
     """A budget by its label; one for each, by whom it is about: `agent:writer per day`."""
     return budget.replace(":*", f":{subject}" if subject else ":(none)", 1)
+
+
+def subject_in(budget: str, name: str) -> str | None:
+    """Whom a name as `named` makes it is about; None when it is no name of this budget."""
+    if name == budget:
+        return "" if ":*" not in budget else None
+    head, each, tail = budget.partition(":*")
+    if not each or not name.startswith(f"{head}:") or not name.endswith(tail):
+        return None
+    subject = name[len(head) + 1 : len(name) - len(tail)]
+    return "" if subject == "(none)" else subject
+
+
+def grant_words(name: str) -> str:
+    """The command by which a person allows more."""
+    return f"freehold budgets grant {shlex.quote(name)} USD"
 
 
 def usd(nanos: int) -> str:

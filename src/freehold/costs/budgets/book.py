@@ -60,6 +60,8 @@ class BudgetBook:
         """Since the last tick, and the one before: their receipts may just be on their way."""
         self._loans: dict[tuple[Account | None, Account], int] = {}
         """Giver (None: from outside) and taker -> how much."""
+        self._grants: list[tuple[int, Account, int]] = []
+        """To windows that roll: when they end, as what was spent does."""
         self._forgot_ms = 0
         self._count = 0
         self.freed: Callable[[tuple[Account, ...]], None] | None = None
@@ -212,18 +214,20 @@ class BudgetBook:
             self._chart.account(posting.giver, posting.giver_subject, posting.at) if posting.giver else None
         )
         if taker is not None:
-            self._post_move(giver, taker, posting.nanos)
+            self._post_move(giver, taker, posting.nanos, posting.at)
         elif giver is not None:  # the borrower's budget is no longer configured: what it had is with nobody
             post(giver.balances, FREE, LENT, posting.nanos)
 
     def _move(self, giver: Account | None, taker: Account, nanos: int, now_ms: int) -> None:
         self._write(line_of(_moved(giver, taker, nanos, now_ms)))
-        self._post_move(giver, taker, nanos)
+        self._post_move(giver, taker, nanos, now_ms)
         if self.freed is not None:
             self.freed((taker,) if giver is None else (giver, taker))
 
-    def _post_move(self, giver: Account | None, taker: Account, nanos: int) -> None:
+    def _post_move(self, giver: Account | None, taker: Account, nanos: int, at_ms: int) -> None:
         lending.move(giver, taker, nanos)
+        if giver is None and nanos > 0 and taker.rule.window.rolls:
+            self._grants.append((at_ms + taker.rule.window.length_ms, taker, nanos))
         left = self._loans.pop((giver, taker), 0) + nanos
         if left:
             self._loans[giver, taker] = left
@@ -291,7 +295,7 @@ class BudgetBook:
         )
         ends = (settled_line(hold.call, hold.number, nanos) for hold, nanos in settled)
         moves = (
-            _moved(giver, taker, nanos, max(each.span.start_ms for each in (giver, taker) if each))
+            _moved(giver, taker, nanos, self._moved_ms(giver, taker))
             for (giver, taker), nanos in self._loans.items()
         )
         return opening([*(line_of(each) for each in (*holds, *self._expired, *moves)), *ends])
@@ -300,7 +304,9 @@ class BudgetBook:
         """Other rules from now on; returned are the new ones, which have nothing on their accounts but what
         calls under way hold and what has expired: `spent_by` tells them the rest. Raises OSError."""
         fresh = self._chart.use(rules)
-        self._loans = {pair: nanos for pair, nanos in self._loans.items() if pair[1] in set(self._chart)}
+        known = set(self._chart)
+        self._loans = {pair: nanos for pair, nanos in self._loans.items() if pair[1] in known}
+        self._grants = [grant for grant in self._grants if grant[1] in known]
         for hold in self._open:
             accounts = self._chart.accounts_for(fresh, hold.who, hold.at_ms)
             for account in accounts:
@@ -345,7 +351,24 @@ class BudgetBook:
         except OSError:
             self._ended.append(line)
 
+    def _moved_ms(self, giver: Account | None, taker: Account) -> int:
+        """In whose window it is, and of a grant to one that rolls, when it was made."""
+        ends = [until_ms for until_ms, account, _ in self._grants if account is taker and giver is None]
+        if ends:
+            return max(ends) - taker.rule.window.length_ms
+        return max(each.span.start_ms for each in (giver, taker) if each)
+
+    def _end_grants(self, now_ms: int) -> None:
+        over = [grant for grant in self._grants if grant[0] <= now_ms]
+        for grant in over:
+            _, taker, nanos = grant
+            left = min(nanos, self._loans.get((None, taker), 0))
+            if left > 0:
+                self._move(None, taker, -left, now_ms)
+            self._grants.remove(grant)
+
     def _forget(self, now_ms: int) -> None:
+        self._end_grants(now_ms)
         self._chart.forget(now_ms)
         over = [
             (giver, taker)

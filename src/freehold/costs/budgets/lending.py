@@ -38,3 +38,4 @@ def move(giver: Account | None, taker: Account, nanos: int) -> None:
     if giver is not None:
         post(giver.balances, FREE, LENT, nanos)
     post(taker.balances, GRANTED, FREE, nanos)
+    taker.allowed_more()

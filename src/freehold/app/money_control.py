@@ -1,0 +1,77 @@
+"""What the control API asks about money and choices, answered from the rooms. Implements `web.money`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from freehold.app.explain import explain_call, explain_receipt
+from freehold.app.outcomes import OutcomeBook, shadow_tallies
+from freehold.app.rooms import OptionalRooms
+from freehold.core.catalog import Deployment
+from freehold.core.clock import Clock
+from freehold.core.config_budgets import nanos_of
+from freehold.core.errors import ConfigError, FreeholdError
+from freehold.costs.budgets.views import BudgetView
+from freehold.costs.limits.window import LimitView
+from freehold.gateway.deciding import standing_now
+from freehold.gateway.gateway import Gateway
+from freehold.receipts.query import find
+from freehold.routing.explain import ExplainIn, Explanation
+from freehold.routing.world import Standing
+from freehold.web.money import BeliefView, GrantIn, OutcomeView, ShadowTask, ShadowView
+
+
+class HouseMoney:
+    """See the module."""
+
+    def __init__(self, rooms: OptionalRooms, gateway: Gateway, home: Path, clock: Clock) -> None:
+        self._rooms = rooms
+        self._gateway = gateway
+        self._home = home
+        self._clock = clock
+
+    def budgets(self) -> Sequence[BudgetView]:
+        budgets = self._rooms.budgets
+        return () if budgets is None else budgets.views(self._clock.now_ms())
+
+    def grant(self, asked: GrantIn) -> BudgetView:
+        if self._rooms.budgets is None:
+            raise KeyError(asked.budget)
+        try:
+            nanos = nanos_of(asked.usd)
+        except ConfigError as error:
+            raise FreeholdError(error.message) from None
+        return self._rooms.budgets.grant(asked.budget, nanos, self._clock.now_ms())
+
+    def limits(self) -> Sequence[LimitView]:
+        return self._rooms.limits.views()
+
+    def beliefs(self) -> Sequence[BeliefView]:
+        return self._outcomes.beliefs()
+
+    async def outcome(self, body: bytes) -> OutcomeView:
+        return await self._outcomes.post(body)
+
+    async def explain(self, asked: ExplainIn) -> Explanation:
+        router, now_ms = self._rooms.router, self._clock.now_ms()
+        if not asked.receipt:
+            return explain_call(router, self._standing, asked, now_ms)
+        _, receipt = await asyncio.to_thread(find, self._home, asked.receipt)
+        return explain_receipt(router, self._standing, receipt, now_ms)
+
+    @property
+    def _outcomes(self) -> OutcomeBook:
+        assert self._rooms.outcomes is not None
+        return self._rooms.outcomes
+
+    def shadow(self) -> ShadowView:
+        tasks = tuple(
+            ShadowTask(task=task, compared=tally.compared, good=tally.good)
+            for task, tally in shadow_tallies(self._home).items()
+        )
+        return ShadowView(at_work=False, tasks=tasks)
+
+    def _standing(self, deployment: Deployment) -> Standing:
+        return standing_now(self._gateway, deployment, self._clock.now_ms())

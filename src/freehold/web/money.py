@@ -1,0 +1,117 @@
+"""What the control API shows of money and of choices, as values, and the port by which it asks for them.
+
+What may still be spent, what providers allow, who answers a call and why, and how answers did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, Protocol
+
+import msgspec
+from msgspec import Meta
+
+from freehold.costs.budgets.views import BudgetView
+from freehold.costs.limits.window import LimitView
+from freehold.routing.explain import ExplainIn, Explanation
+from freehold.routing.outcomes import Source
+
+
+class GrantIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """More for a budget, in its present window. The body of POST /api/v1/budgets/grant."""
+
+    budget: str
+    """As in messages and in `freehold budgets`: `all per month`, `agent:writer per day`."""
+    usd: Annotated[float, Meta(gt=-1e9, lt=1e9)]
+    """How much more; below zero takes back."""
+
+
+class OutcomeIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of POST /api/v1/outcomes."""
+
+    receipt: str
+    """Id of the call's receipt, or an unambiguous beginning of it."""
+    score: float | Literal["pass", "fail"]
+    """0 (useless) to 1 (good)."""
+    source: Source = "person"
+    task: str = ""
+    """The kind of task, where the call did not say it."""
+    note: str = ""
+
+
+class OutcomeView(msgspec.Struct, frozen=True, kw_only=True):
+    """What was recorded, and what is believed now."""
+
+    id: str
+    """The entry's own receipt."""
+    receipt: str
+    task: str
+    deployment: str
+    score: float
+    chance: float
+    """That this deployment answers this kind of task well."""
+    deviation: float
+    trials: float
+
+
+class BeliefView(msgspec.Struct, frozen=True, kw_only=True):
+    """What is believed of one deployment in one kind of task."""
+
+    task: str
+    deployment: str
+    chance: float
+    deviation: float
+    trials: float
+
+
+class ShadowTask(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one kind of task: calls that a cheaper place answered as well, and how many of these would have
+    done."""
+
+    task: str
+    compared: int
+    good: int
+
+
+class ShadowView(msgspec.Struct, frozen=True, kw_only=True):
+    """What shadow evaluation found. Money is integer nano-USD."""
+
+    at_work: bool
+    spent_nanos: int = 0
+    """Today."""
+    budget_nanos: int = 0
+    """For a day."""
+    tasks: tuple[ShadowTask, ...] = ()
+
+
+class MoneyControl(Protocol):
+    """Answers at once, on the event loop; `shadow` reads files, in worker threads."""
+
+    def budgets(self) -> Sequence[BudgetView]:
+        """How all budgets stand, in the order of the configuration."""
+        ...
+
+    def grant(self, asked: GrantIn) -> BudgetView:
+        """Raises KeyError for no budget of ours, FreeholdError when it cannot be done."""
+        ...
+
+    def limits(self) -> Sequence[LimitView]:
+        """What is left of what providers allow."""
+        ...
+
+    def beliefs(self) -> Sequence[BeliefView]:
+        """What outcomes taught, the most tried first."""
+        ...
+
+    async def outcome(self, body: bytes) -> OutcomeView:
+        """Record how an answer did. Raises FreeholdError with what is wrong with `body`."""
+        ...
+
+    async def explain(self, asked: ExplainIn) -> Explanation:
+        """Who would answer a prompt now, or what else a past call could have been. Raises LedgerError for no
+        such receipt."""
+        ...
+
+    def shadow(self) -> ShadowView:
+        """Which calls could have been answered by cheaper places. Raises FreeholdError."""
+        ...

@@ -1,0 +1,26 @@
+"""What comes in by OpenTelemetry and from agents' own tools: the port, and its answers."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import msgspec
+
+Signal = Literal["traces", "metrics", "logs"]
+
+
+class OtlpAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """In OTLP's own shape: the encoding is that of the request, errors are a google.rpc.Status."""
+
+    status: int
+    content_type: str
+    body: bytes
+    retry_after_s: int | None = None
+
+
+class TelemetryControl(Protocol):
+    async def receive(
+        self, signal: Signal, body: bytes, content_type: str, content_encoding: str
+    ) -> OtlpAnswer:
+        """Take in one OTLP/HTTP request. What is wrong with it, the answer says."""
+        ...
