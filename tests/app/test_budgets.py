@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,10 +45,10 @@ def record(home: Path, *receipts: Receipt) -> None:
             ledger.append(each)
 
 
-def opened(home: Path, *budgets: BudgetConfig, now_ms: int = T0) -> HouseBudgets:
-    house = HouseBudgets.open(home, budgets or (ALL,), now_ms)
-    assert house is not None
-    return house
+def opened(
+    home: Path, *budgets: BudgetConfig, now_ms: int = T0, say: Callable[[str], None] = print
+) -> HouseBudgets:
+    return HouseBudgets.open(home, budgets or (ALL,), now_ms, say)
 
 
 def hold(house: HouseBudgets, name: str, cents: int) -> Hold:
@@ -102,12 +103,14 @@ def test_holds_of_a_run_that_was_killed_count_once_however_often_it_is_started(t
 
 def test_what_the_last_run_s_end_comes_to_is_told_and_what_was_told_before_is_not(tmp_path: Path) -> None:
     record(tmp_path, receipt("r0", 60 * CENT))
-    house = opened(tmp_path)
-    assert house.at_start == ()
+    told: list[str] = []
+    house = opened(tmp_path, say=told.append)
+    assert told == []
     hold(house, "r1", 25)
-    again = opened(tmp_path)
-    assert [(event.kind, event.percent) for event in again.at_start] == [("reached", 80)]
-    assert opened(tmp_path).at_start == ()
+    opened(tmp_path, say=told.append)
+    assert told == ["budget all per day: 80 % is spent, 0.85 of 1.00 USD"]
+    opened(tmp_path, say=told.append)
+    assert len(told) == 1
 
 
 def test_limits_may_be_changed_between_two_runs(tmp_path: Path) -> None:
@@ -141,11 +144,11 @@ def test_at_the_next_tick_what_has_ended_is_written(tmp_path: Path) -> None:
 
 
 async def test_a_disk_that_takes_nothing_is_told_once(tmp_path: Path) -> None:
-    house = opened(tmp_path)
+    told: asyncio.Queue[str] = asyncio.Queue()
+    house = opened(tmp_path, say=told.put_nowait)
     house.book.release(hold(house, "r1", 25))
     house.close()
-    told: asyncio.Queue[str] = asyncio.Queue()
-    keeping = asyncio.create_task(house.keep(FixedClock(), told.put_nowait, every_s=0.001))
+    keeping = asyncio.create_task(house.keep(FixedClock(), every_s=0.001))
     async with asyncio.timeout(10):
         assert (await told.get()).startswith("what budgets hold cannot be written down")
     with pytest.raises(TimeoutError):

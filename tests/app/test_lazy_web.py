@@ -24,6 +24,9 @@ class Answers:
 
 
 class Healthy:
+    money = telemetry = None
+    """Not asked here."""
+
     def __init__(self, *problems: str) -> None:
         self._problems = problems
 

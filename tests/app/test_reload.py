@@ -48,7 +48,8 @@ class House:
             start=lambda name: self.done.append(f"start {name}"),
             make_catalog=self._make_catalog,
             use_catalog=self._use_catalog,
-            use_access=lambda config: self.done.append(f"{len(config.auth.keys)} keys"),
+            use=lambda config, _: self.done.append(f"{len(config.auth.keys)} keys"),
+            use_section=self._use_section,
         )
         read = reader(loaded, self.env, folder, listen)
         self.reload = Reload(loaded.config, specs, read, hands, self.env)
@@ -72,6 +73,11 @@ class House:
     async def _remove(self, name: str) -> None:
         self.servers.discard(name)
         self.done.append(f"remove {name}")
+
+    async def _use_section(self, key: str, config: Config) -> None:
+        if key == self.refuse:
+            raise FreeholdError("the disk is full")
+        self.done.append(key)
 
     def _make_catalog(self, config: Config, specs: Sequence[ServerSpec]) -> Catalog:
         return build_catalog(config, Discovery(), specs)
@@ -281,3 +287,29 @@ async def test_a_file_that_is_replaced_whole_has_changed_and_one_that_is_gone_is
     file.write_text("a")
     assert await watched(file, file.unlink, None, replaced, None, None) == 1
     assert await watched(file, lambda: (tmp_path / ".env").write_text("A=1"), None, None) == 1
+
+
+async def test_sections_with_rooms_of_their_own_follow_at_once(house: House) -> None:
+    house.write(START + "budgets: [{scope: all, limit_usd: 1}]\ncache: {exact: {}}\nrouting: {explore: 0}\n")
+    plan = await house.reload.reload()
+    assert [(change.key, change.outcome) for change in plan.changes] == [
+        ("routing", "done"),
+        ("budgets", "done"),
+        ("cache", "done"),
+    ]
+    assert house.done == ["catalog", "0 keys", "routing", "budgets", "cache"]
+    assert (await house.reload.reload()).changes == ()
+
+
+async def test_a_section_that_cannot_be_taken_up_is_told_and_tried_again(house: House) -> None:
+    house.refuse = "budgets"
+    house.write(START + "budgets: [{scope: all, limit_usd: 1}]\ncache: {exact: {}}\n")
+    plan = await house.reload.reload()
+    assert [(change.key, change.outcome, change.detail) for change in plan.changes] == [
+        ("budgets", "failed", "the disk is full"),
+        ("cache", "done", ""),
+    ]
+    assert house.reload.config.budgets == ()
+    house.refuse = ""
+    plan = await house.reload.reload()
+    assert [(change.key, change.outcome) for change in plan.changes] == [("budgets", "done")]

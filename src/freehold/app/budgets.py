@@ -1,6 +1,6 @@
 """Budgets of a running Freehold: made from the configuration, the receipts and the postings; kept; shown.
 
-The gateway asks `queue` (or `book`) of each call; without a configured budget there is no `HouseBudgets`.
+The gateway asks `queue` of each call; where no budget was ever configured there is no `HouseBudgets`.
 """
 
 from __future__ import annotations
@@ -27,28 +27,31 @@ from freehold.receipts.spend import Spending, Spent, Wanted, cost_known, read_sp
 TICK_S = 0.5
 
 
-class HouseBudgets:
-    """Owns the book, its queue and its files. Use `open`; `keep` runs beside the calls, `close` ends it."""
+def _nobody(_: str) -> None:
+    """Listens."""
 
-    def __init__(
-        self, home: Path, book: BudgetBook, file: PostingsFile, told: tuple[BudgetEvent, ...]
-    ) -> None:
+
+class HouseBudgets:
+    """Owns the book, its queue and its files. Use `open`; `keep` runs beside the calls, `close` ends it.
+    Implements `gateway.parts.Budgets`."""
+
+    def __init__(self, home: Path, book: BudgetBook, file: PostingsFile, say: Callable[[str], None]) -> None:
         self._home = home
+        self._say = say
         self.book = book
         self.queue = BudgetQueue(book)
-        self.at_start = told
-        """What the end of the last run has come to: to be told like all events."""
         self._file = file
 
     @classmethod
-    def open(cls, home: Path, budgets: Sequence[BudgetConfig], now_ms: int) -> HouseBudgets | None:
-        """None when nothing is configured. Blocks: reads sums of receipts; before the first call.
+    def open(
+        cls, home: Path, budgets: Sequence[BudgetConfig], now_ms: int, say: Callable[[str], None] = _nobody
+    ) -> HouseBudgets:
+        """Blocks: reads sums of receipts. What happens to budgets is told to `say`, at once what the end of
+        the last run has come to.
 
         What calls of the last run held is settled by their receipts, or has expired. Raises PostingsError,
         LedgerError.
         """
-        if not budgets:
-            return None
         rules = rules_of(budgets)
         standing = standing_of(read_segments(home / FOLDER))
         spending = read_spending(home, wanted_of(rules, now_ms))
@@ -58,7 +61,14 @@ class HouseBudgets:
             told += book.expired(posting, again=False)
         file = PostingsFile(home / FOLDER, book.opening())
         book.write_to(file)
-        return cls(home, book, file, told)
+        opened = cls(home, book, file, say)
+        opened.tell(told)
+        return opened
+
+    def tell(self, events: Iterable[BudgetEvent]) -> None:
+        """What a person may want to know."""
+        for event in events:
+            self._say(event.text)
 
     def use(self, budgets: Sequence[BudgetConfig], now_ms: int) -> None:
         """The configuration was read again. A changed limit is in force at once; for a budget that is new the
@@ -74,7 +84,7 @@ class HouseBudgets:
                 if receipt.cost_nanos and subject is not None:
                     self.book.spent_by(rule.label, subject, receipt.cost_nanos, receipt.started_ms)
 
-    async def keep(self, clock: Clock, complain: Callable[[str], None], every_s: float = TICK_S) -> None:
+    async def keep(self, clock: Clock, every_s: float = TICK_S) -> None:
         """Write down and forget what has ended, and let nobody wait for too long; until it is cancelled."""
         complained = False
         while True:
@@ -84,7 +94,7 @@ class HouseBudgets:
                 complained = False
             except OSError as error:
                 if not complained:
-                    complain(f"what budgets hold cannot be written down: {error.strerror or error}")
+                    self._say(f"what budgets hold cannot be written down: {error.strerror or error}")
                 complained = True
 
     def tick(self, now_ms: int) -> None:

@@ -42,7 +42,7 @@ class HouseCache:
 
     def __init__(self, config: CacheConfig, home: Path, base: Path, clock: Clock) -> None:
         """`base`: what a relative folder in the configuration is relative to."""
-        self._config = config
+        self.config = config
         self._home = home
         self._base = base
         self._clock = clock
@@ -64,7 +64,7 @@ class HouseCache:
 
     async def __aenter__(self) -> HouseCache:
         """Raises ConfigError when the folder cannot be used."""
-        config = self._config
+        config = self.config
         if not config.answers:
             return self
         loop = asyncio.get_running_loop()
@@ -94,6 +94,14 @@ class HouseCache:
             await self._asker.close()
         if self._disk is not None:
             await asyncio.to_thread(self._disk.close)
+
+    async def retire(self) -> None:
+        """No call looks here any more: let those that still search find something, then end."""
+        if self._disk is not None:
+            await asyncio.to_thread(self._disk.close)
+            self._disk = None
+        if self._asker is not None:
+            await self._asker.quiet()
 
 
 def salt_of(home: Path) -> bytes:
@@ -143,6 +151,12 @@ class HouseEmbedder:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def quiet(self) -> None:
+        """Let what is under way end; bounded, because each question is."""
+        await asyncio.sleep(0)
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks))
 
     async def _embed(self, text: str, then: Callable[[Vector | None], None]) -> None:
         body = msgspec.json.encode({"model": self._model, "input": text, "encoding_format": "float"})

@@ -40,17 +40,27 @@ class HouseEnergy:
         clock: Clock,
         read_watts: Callable[[], float | None] | None = None,
     ) -> None:
+        self._home = home
         self._path = home / ENERGY_FILE
         self._clock = clock
         self._read_watts = read_watts or Watts()
-        rules = rules_of(config)
         self.meter: LocalMeter | None = None
         self._days: Days = {}
-        if rules is not None:
-            self.meter = LocalMeter(rules, ZoneInfo(config.time_zone), clock.now_ms())
-            self._days = kept_energy(home)
-            with contextlib.suppress(OSError):
-                keep_document(home / "prices", "energy", rules.document())
+        self.use(config)
+
+    def use(self, config: EnergyConfig) -> None:
+        """What a configuration says from now on."""
+        rules = rules_of(config)
+        if rules is None:
+            return
+        zone, now_ms = ZoneInfo(config.time_zone), self._clock.now_ms()
+        if self.meter is not None:
+            self.meter.use(rules, zone, now_ms)
+        else:
+            self.meter = LocalMeter(rules, zone, now_ms)
+            self._days = kept_energy(self._home)
+        with contextlib.suppress(OSError):
+            keep_document(self._home / "prices", "energy", rules.document())
 
     async def keep(self) -> None:
         """Measure, and write the sums now and then, until cancelled; then once more."""

@@ -71,6 +71,7 @@ class Offers:
     def use(self, config: Config, configured: Sequence[ServerSpec]) -> None:
         """From now on this is the configuration."""
         self.config, self.configured = config, configured
+        self._others = [spec for spec in self._others if spec.name not in config.servers]
 
     def found(self, found: Discovery) -> list[ServerSpec]:
         """Take in what was found; returns the servers to be added."""

@@ -49,6 +49,16 @@ class HousePrices:
         except PriceTableError as error:
             self._complain(f"costs will be unknown: {error}")
 
+    async def use(self, said: Mapping[str, PriceConfig], use: Callable[[PriceBook], None]) -> None:
+        """The configuration has other prices from now on. Raises ConfigError."""
+        self._overrides = overrides_of(said)
+        try:
+            path = await asyncio.to_thread(ensure_snapshot, self._folder)
+            book = await asyncio.to_thread(PriceBook.load, path, self._overrides)
+        except PriceTableError:  # told already; what the configuration says is known all the same
+            book = PriceBook.empty(self._overrides)
+        use(self._kept(book))
+
     def _kept(self, book: PriceBook) -> PriceBook:
         if self._overrides:
             try:

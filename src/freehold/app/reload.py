@@ -51,7 +51,10 @@ class Hands:
     make_catalog: Callable[[Config, Sequence[ServerSpec]], Catalog]
     """Raises ConfigError for a candidate that is nowhere; changes nothing."""
     use_catalog: Callable[[Catalog], None]
-    use_access: Callable[[Config], None]
+    use: Callable[[Config, Sequence[ServerSpec]], None]
+    """The configuration that is in force now, and its servers."""
+    use_section: Callable[[str, Config], Awaitable[None]]
+    """Let one section be in force. Raises FreeholdError, OSError: then what was before is."""
 
 
 def reader(loaded: LoadedConfig, env: Mapping[str, str], cwd: Path, listen: str | None = None) -> Read:
@@ -115,14 +118,22 @@ class Reload:
             return replace(plan, changes=(), problems=(problem,))
         new = in_force(self.config, config)
         self._hands.use_catalog(catalog)
-        self._hands.use_access(new)
-        old, self.config, self.specs = self.specs, new, specs
+        self._hands.use(new, specs)
+        old, before_config, self.config, self.specs = self.specs, self.config, new, specs
         by_name = {spec.name: spec for spec in specs}
         before = {spec.name: spec for spec in old}
         done = {
             change.key: await self._carry_out(change, before, by_name)
             for change in sorted(plan.changes, key=lambda change: _ORDER[change.effect])
         }
+        kept = {
+            key: getattr(before_config, key)
+            for key, change in done.items()
+            if change.effect == "at once" and change.outcome == "failed"
+        }
+        if kept:  # the next reload tries again
+            self.config = replace(new, **kept)
+            self._hands.use(self.config, specs)
         return replace(plan, changes=tuple(done[change.key] for change in plan.changes))
 
     async def _add(self, changes: Sequence[Change], specs: Sequence[ServerSpec]) -> FoundProblem | None:
@@ -145,7 +156,9 @@ class Reload:
         if change.effect == "restart Freehold":
             return change
         try:
-            if change.server is not None:
+            if change.effect == "at once":
+                await self._hands.use_section(change.key, self.config)
+            elif change.server is not None:
                 await self._server(change.server, before.get(change.server), specs.get(change.server))
         except (FreeholdError, OSError) as error:
             return replace(change, outcome="failed", detail=str(error))
@@ -164,7 +177,16 @@ class Reload:
             self._hands.start(name)
 
 
-_ORDER = {"remove": 0, "restart": 1, "adjust": 1, "add": 2, "names": 3, "access": 3, "restart Freehold": 3}
+_ORDER = {
+    "remove": 0,
+    "restart": 1,
+    "adjust": 1,
+    "add": 2,
+    "names": 3,
+    "access": 3,
+    "at once": 3,
+    "restart Freehold": 3,
+}
 """What goes makes room for what comes."""
 
 

@@ -1,51 +1,42 @@
 """The rooms that a house may have or do without: budgets, kept answers, the router, limits, energy.
 
-Made from the configuration, put into the gateway's `Parts`, kept going beside the calls.
+Made from the configuration, put into the gateway's `Parts`, kept going beside the calls, and made anew where
+another configuration says so. What is not configured is not imported.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from freehold.app.budgets import HouseBudgets
-from freehold.app.cache import HouseCache
-from freehold.app.energy import HouseEnergy
+from freehold.app.beside import Beside
 from freehold.app.limits import HouseLimits
 from freehold.app.outcomes import OutcomeBook
+from freehold.app.price_table import HousePrices
 from freehold.app.routing import places_of, routing_rules
 from freehold.core.clock import Clock
 from freehold.core.config import Config
+from freehold.core.config_cache import CacheConfig
+from freehold.core.errors import ConfigError
 from freehold.core.servers import ServerSpec
-from freehold.costs.budgets.answers import BudgetEvent
-from freehold.costs.budgets.book import BudgetBook
-from freehold.costs.budgets.queue import BudgetQueue
 from freehold.gateway.gateway import Gateway
 from freehold.gateway.parts import Parts
 from freehold.receipts.ledger import Ledger
 from freehold.routing.router import Router
 
+if TYPE_CHECKING:
+    from freehold.app.budgets import HouseBudgets
+    from freehold.app.cache import HouseCache
+    from freehold.app.energy import HouseEnergy
+
 Say = Callable[[str, str], None]
 """A stage and a text, for people; a warning."""
 SpecsOf = Callable[[], Sequence[ServerSpec]]
-
-
-class ToldBudgets:
-    """Budgets as the gateway has them: what happens to them is told. Implements `gateway.parts.Budgets`."""
-
-    def __init__(self, house: HouseBudgets, say: Say) -> None:
-        self.book: BudgetBook = house.book
-        self.queue: BudgetQueue = house.queue
-        self._say = say
-
-    def tell(self, events: Sequence[BudgetEvent]) -> None:
-        for event in events:
-            self._say("budget", event.text)
 
 
 class OptionalRooms:
@@ -55,24 +46,27 @@ class OptionalRooms:
         """`base`: what relative folders in the configuration are relative to."""
         self._config = config
         self._home = home
+        self._base = base
         self._clock = clock
         self._say = say
-        self.cache = HouseCache(config.cache, home, base, clock)
+        self._beside = Beside(lambda text: say("config", text))
+        self._stack = contextlib.AsyncExitStack()
+        self._port = 0
+        self.prices = HousePrices(home / "prices", lambda text: say("config", text), config.prices)
         self.limits = HouseLimits(home, config.limits.human_reserve, clock)
-        self.energy = HouseEnergy(config.energy, home, clock)
         self.router = Router()
         self.budgets: HouseBudgets | None = None
-        """None where none is configured."""
+        """None here and below: nothing is configured."""
+        self.cache: HouseCache | None = None
+        self.energy: HouseEnergy | None = None
         self.outcomes: OutcomeBook | None = None
         """There once `serve` has been called."""
-        self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> OptionalRooms:
         """Reads what earlier calls have spent. Raises PostingsError, LedgerError, ConfigError."""
-        await self._stack.enter_async_context(self.cache)
-        self.budgets = HouseBudgets.open(self._home, self._config.budgets, self._clock.now_ms())
-        if self.budgets is not None:
-            self._stack.callback(self.budgets.close)
+        await self._open_cache(self._config.cache)
+        self._open_budgets(self._config)
+        self._open_energy(self._config)
         return self
 
     async def __aexit__(
@@ -83,20 +77,26 @@ class OptionalRooms:
                 await self.outcomes.save()
         await self._stack.aclose()
 
+    @property
+    def own_keys(self) -> Mapping[str, str]:
+        """SHA-256 (hex) and name of keys under which the house calls itself; for `Access.keys`, where keys
+        are needed at all."""
+        return {} if self.cache is None else self.cache.accepted
+
+    # -- into the gateway
+
     def parts(self, parts: Parts) -> Parts:
         """The same with these rooms in it."""
-        budgets = None if self.budgets is None else ToldBudgets(self.budgets, self._say)
-        if budgets is not None and self.budgets is not None:
-            budgets.tell(self.budgets.at_start)
+        config, cache, energy = self._config, self.cache, self.energy
         return msgspec.structs.replace(
             parts,
-            budgets=budgets,
-            answers=self.cache.answers,
+            budgets=self.budgets,
+            answers=None if cache is None else cache.answers,
             router=self.router,
             allowances=self.limits.book,
-            meter=self.energy.meter,
-            share=self._config.routing.coalesce,
-            prompt_help=self._config.cache.prompt_help,
+            meter=None if energy is None else energy.meter,
+            share=config.routing.coalesce,
+            prompt_help=config.cache.prompt_help,
         )
 
     def serve(
@@ -104,6 +104,7 @@ class OptionalRooms:
     ) -> None:
         """The port is open. From now on the router follows the gateway's catalog and prices. Blocks: reads
         what is believed of deployments; before the first call."""
+        self._port = port
         self.outcomes = OutcomeBook(
             self._home,
             self.router,
@@ -113,23 +114,112 @@ class OptionalRooms:
             lambda: ledger.health().entries,
         )
         self.outcomes.load()
-        self.cache.use_port(port)
+        if self.cache is not None:
+            self.cache.use_port(port)
+        self._beside.begin("prices", lambda: self.prices.fetch(gateway.use_prices))
+        self._beside.begin("limits", self.limits.keep)
         gateway.changed = lambda: self._plan(gateway, specs())
-        gateway.changed()
-
-    def use(self, config: Config, gateway: Gateway) -> None:
-        """Another configuration is in force: calls are chosen by it. The other rooms stay as they are."""
-        self._config = config
         gateway.changed()
 
     async def keep(self) -> None:
         """What goes on beside the calls, until cancelled."""
-        work: list[Awaitable[None]] = [self.limits.keep(), self.energy.keep()]
-        if self.budgets is not None:
-            work.append(self.budgets.keep(self._clock, lambda text: self._say("budget", text)))
-        if self.outcomes is not None and self._chooses():
-            work.append(self.outcomes.load_learner())
-        await asyncio.gather(*work)
+        await self._beside.run()
+
+    # -- another configuration
+
+    def use(self, config: Config, gateway: Gateway) -> None:
+        """It is in force: calls are chosen by it. Sections with rooms follow by `use_section`."""
+        self._config = config
+        gateway.changed()
+
+    async def use_section(self, key: str, config: Config, gateway: Gateway) -> None:
+        """Let one section of a configuration be in force, dropping no call. Raises FreeholdError, OSError:
+        then what was before is."""
+        match key:
+            case "prices":
+                await self.prices.use(config.prices, gateway.use_prices)
+            case "limits":
+                self.limits.book.use(config.limits.human_reserve)
+            case "budgets":
+                self._use_budgets(config)
+            case "cache":
+                await self._use_cache(config.cache, gateway)
+            case "energy":
+                await self._use_energy(config)
+            case _:  # read where it is needed
+                return
+        self._furnish(gateway)
+
+    def _furnish(self, gateway: Gateway) -> None:
+        """Calls that begin from now on find the rooms as they are."""
+        energy, cache = self.energy, self.cache
+        gateway.budgets = self.budgets
+        gateway.answers = None if cache is None else cache.answers
+        gateway.meter = None if energy is None else energy.meter
+
+    # -- one room each
+
+    def _open_budgets(self, config: Config) -> None:
+        if not config.budgets:
+            return
+        from freehold.app.budgets import HouseBudgets  # noqa: PLC0415 - see the module
+
+        budgets = HouseBudgets.open(
+            self._home, config.budgets, self._clock.now_ms(), lambda text: self._say("budget", text)
+        )
+        self._stack.callback(budgets.close)
+        self.budgets = budgets
+        self._beside.begin("budgets", lambda: budgets.keep(self._clock))
+
+    def _use_budgets(self, config: Config) -> None:
+        """Where there were some, their book stays, also without any: calls under way are posted there."""
+        if self.budgets is None:
+            self._open_budgets(config)
+        else:
+            self.budgets.use(config.budgets, self._clock.now_ms())
+
+    async def _open_cache(self, config: CacheConfig) -> None:
+        if not config.answers:
+            return
+        from freehold.app.cache import HouseCache  # noqa: PLC0415 - see the module
+
+        self.cache = await self._stack.enter_async_context(
+            HouseCache(config, self._home, self._base, self._clock)
+        )
+        if self._port:
+            self.cache.use_port(self._port)
+
+    async def _use_cache(self, config: CacheConfig, gateway: Gateway) -> None:
+        """The one before ends first, because both may have the same folder; meanwhile calls go without."""
+        before, self.cache = self.cache, None
+        gateway.answers = None
+        if before is not None:
+            await before.retire()
+        try:
+            await self._open_cache(config)
+        except ConfigError:
+            if before is not None:
+                await self._open_cache(before.config)
+            self._furnish(gateway)
+            raise
+
+    def _open_energy(self, config: Config) -> None:
+        if not config.energy.stated:
+            return
+        from freehold.app.energy import HouseEnergy  # noqa: PLC0415 - see the module
+
+        self.energy = HouseEnergy(config.energy, self._home, self._clock)
+        self._beside.begin("energy", self.energy.keep)
+
+    async def _use_energy(self, config: Config) -> None:
+        if self.energy is not None and config.energy.stated:
+            self.energy.use(config.energy)
+            return
+        await self._beside.end("energy")
+        self.energy = None
+        self._open_energy(config)
+
+    # -- choosing
 
     def _chooses(self) -> bool:
         """Whether the configuration says anything of how calls are chosen."""
@@ -140,3 +230,5 @@ class OptionalRooms:
         config, catalog = self._config, gateway.catalog
         places = places_of(config, catalog, specs, gateway.prices, self._clock.now_ms())
         self.router.use(routing_rules(config, places), places, catalog.aliases)
+        if self.outcomes is not None and self._chooses():
+            self._beside.begin("reading prompts", self.outcomes.load_learner)

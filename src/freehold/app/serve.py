@@ -12,33 +12,30 @@ import gc
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from freehold.adapters.providers.discover import Discovery, discover, list_models
+from freehold.app.finding import Finding
 from freehold.app.lazy_web import LazyControlApp
 from freehold.app.machine import Machine
-from freehold.app.models import model_rows
 from freehold.app.not_in_force import without_effect
 from freehold.app.offers import Offers
 from freehold.app.port import open_port
-from freehold.app.price_table import HousePrices
 from freehold.app.reload import Hands, Reload, reader, watch
 from freehold.app.rooms import OptionalRooms
-from freehold.core.catalog import Catalog
+from freehold.app.telling import Report, Teller
 from freehold.core.clock import SystemClock
 from freehold.core.config import Config
 from freehold.core.config_diff import plan_lines
 from freehold.core.config_file import LoadedConfig
 from freehold.core.deaths import Certificate
-from freehold.core.errors import ConfigError
 from freehold.core.keys import key_name, normal_hash
 from freehold.core.listen import Listen, parse_listen
-from freehold.core.progress import RUN_FILE, Progress, ReadyFacts, Running, ready_progress
-from freehold.core.servers import ServerState, ServerView
+from freehold.core.progress import RUN_FILE, ReadyFacts, Running
+from freehold.core.servers import ServerSpec
 from freehold.gateway.access import Access
 from freehold.gateway.gateway import Gateway
 from freehold.gateway.ids import ReceiptIds
@@ -47,12 +44,9 @@ from freehold.gateway.parts import Capture, Parts
 from freehold.receipts.deaths import death_receipt
 from freehold.receipts.ledger import Ledger, LedgerError
 from freehold.receipts.payloads import Payloads
-from freehold.testing.tiny_model import MODEL_NAME
 
 if TYPE_CHECKING:
     from freehold.app.control import HouseControl
-
-Report = Callable[[Progress], None]
 
 DRAIN_S = 10.0
 
@@ -112,177 +106,86 @@ class House:
         self._config: Config = loaded.config
         self._loaded = loaded
         self._home = home
-        self._report = report
+        self._teller = Teller(report)
         self._limits = limits
         self._looking = looking
         self._listen_said = listen
         self._clock = SystemClock()
         self._listen: Listen = parse_listen(self._config.listen)
         self._offers = Offers(loaded, os.environ)
-        self._prices = HousePrices(
-            home / "prices", lambda text: self._say("config", text, warn=True), self._config.prices
-        )
-        self._discovery: Literal["off", "running", "done"] = "off"
         self._ids = ReceiptIds()
         self._deaths: Counter[tuple[str, str]] = Counter()
         self._stop = asyncio.Event()
         self._hung_up = asyncio.Event()
         """SIGHUP came: the configuration is to be read again."""
-        self._failure: ConfigError | None = None
-        """Found out while running: the configuration names what is nowhere."""
 
     async def live(self) -> None:
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
         for text in without_effect(self._config):
-            self._say("config", text, warn=True)
+            self._teller.warn("config", text)
         async with contextlib.AsyncExitStack() as stack:
             self._catch_signals()
             self._ledger = stack.enter_context(Ledger.open(self._home, clock=self._clock))
             machine = Machine(self._config, self._home, os.environ)
             stack.callback(machine.close)
-            pool = machine.pool(self._clock, self._server_changed, self._server_died)
+            pool = machine.pool(self._clock, self._teller.server_changed, self._server_died)
             self._pool = await stack.enter_async_context(pool)
-            catalog, late = await self._first_catalog()
+            self._finding = Finding(self._offers, pool, self._teller, os.environ, self._stop.set)
+            catalog = await self._finding.first_catalog(looking=self._looking)
             self._lazy = LazyControlApp()
-            rooms = OptionalRooms(self._config, self._home, self._base, self._clock, self._warn)
+            rooms = OptionalRooms(self._config, self._home, self._base, self._clock, self._teller.warn)
             self._rooms = await stack.enter_async_context(rooms)
-            parts = Parts(
-                ledger=self._ledger,
-                prices=self._prices.first(),
-                servers=pool,
-                clock=self._clock,
-                access=self._access(self._config, self._listen.port),
-                limits=self._limits,
-                capture=self._capture(stack),
+            self._gateway = await stack.enter_async_context(
+                Gateway(rooms.parts(self._parts(stack)), catalog, self._lazy)
             )
-            self._gateway = await stack.enter_async_context(Gateway(rooms.parts(parts), catalog, self._lazy))
             server = await open_port(self._gateway, self._listen)
             stack.callback(server.close)
-            self._port: int = server.sockets[0].getsockname()[1]
-            self._gateway.access = self._access(self._config, self._port)
-            rooms.serve(self._gateway, self._ledger, self._ids.next, lambda: self._offers.specs, self._port)
-            url = Listen(self._listen.host, self._port).url
-            self._reload = self._make_reload()
-            started_ms = self._clock.now_ms()
-            self._lazy.use(lambda: self._make_control(url, machine, started_ms))
-            self._note_running(url, stack)
-            self._say("listening", f"listening on {url}", url=url)
-            _settle_memory()
-            await self._serve(url, late)
+            self._begin(server.sockets[0].getsockname()[1], machine, stack)
+            await self._serve()
             server.close()
-            if self._failure is not None:
-                raise self._failure
+            if self._finding.failure is not None:
+                raise self._finding.failure
             under_way = len(self._gateway.active)
-            self._say(
-                "stopping", f"stopping; {under_way} calls under way may end" if under_way else "stopping"
-            )
+            text = f"stopping; {under_way} calls under way may end" if under_way else "stopping"
+            self._teller.say("stopping", text)
             await self._gateway.drain(DRAIN_S)
 
-    async def _serve(self, url: str, late: ConfigError | None) -> None:
+    def _begin(self, port: int, machine: Machine, stack: contextlib.AsyncExitStack) -> None:
+        """The port is open: calls are taken from now on."""
+        self._port = port
+        self._gateway.access = self._access(self._config, port)
+        self._rooms.serve(self._gateway, self._ledger, self._ids.next, lambda: self._offers.specs, port)
+        url = Listen(self._listen.host, port).url
+        self._reload = self._make_reload()
+        started_ms = self._clock.now_ms()
+        self._lazy.use(lambda: self._make_control(url, machine, started_ms))
+        self._note_running(url, stack)
+        self._teller.say("listening", f"listening on {url}", url=url)
+        _settle_memory()
+
+    async def _serve(self) -> None:
         """Run the beside-tasks in a group that is awaited; returns when asked to stop."""
+        facts = ReadyFacts(
+            url=Listen(self._listen.host, self._port).url,
+            key_needed=bool(self._config.auth.keys),
+            models=(),
+            home=str(self._home),
+            config_file=str(self._loaded.file) if self._loaded.file else None,
+        )
+        offering = self._finding.look_around if self._looking else self._finding.offer_all
         async with asyncio.TaskGroup() as group:
             beside = [
-                group.create_task(self._prices.fetch(self._gateway.use_prices), name="prices"),
                 group.create_task(self._reload_when_hung_up(), name="reload on SIGHUP"),
-                group.create_task(self._rooms.keep(), name="budgets, limits, energy"),
+                group.create_task(self._rooms.keep(), name="rooms"),
+                group.create_task(offering(self._gateway, facts), name="discovery"),
             ]
             if self._loaded.file is not None:
                 beside.append(group.create_task(watch(self._loaded.file, self._reload_now), name="watch"))
-            if self._looking:
-                self._discovery = "running"
-                beside.append(group.create_task(self._look_around(url, late), name="discovery"))
-            else:
-                beside.append(group.create_task(self._offer_all(url), name="announce"))
             await self._stop.wait()
             for task in beside:
                 task.cancel()
 
-    # -- what can be asked for
-
-    async def _first_catalog(self) -> tuple[Catalog, ConfigError | None]:
-        for spec in self._offers.configured:
-            self._pool.add(spec)
-        found = self._offers.first_catalog(looking=self._looking)
-        await self._pool.adopt_running(stop_others=False)
-        self._pool.start_all()
-        return found
-
-    async def _look_around(self, url: str, late: ConfigError | None) -> None:
-        found = await discover(os.environ)
-        for spec in self._offers.found(found):
-            self._pool.add(spec)
-        self._offer_test_model()
-        catalog = self._catalog_or_none(late)
-        if catalog is None:
-            return
-        self._gateway.use_catalog(catalog)
-        await self._pool.adopt_running()
-        self._discovery = "done"
-        count = self._offers.count_found
-        self._say(
-            "discovery",
-            f"found {count} places to run models on this machine" if count else "nothing else found",
-        )
-        await self._announce(url)
-        asked = self._offers.to_be_listed()
-        if asked:
-            self._offers.listed(await asyncio.gather(*(list_models(one) for one in asked)))
-            self._gateway.use_catalog(self._offers.catalog())
-
-    async def _offer_all(self, url: str) -> None:
-        self._offers.found(Discovery())
-        self._offer_test_model()
-        await self._pool.adopt_running()
-        await self._announce(url)
-
-    def _catalog_or_none(self, late: ConfigError | None) -> Catalog | None:
-        try:
-            return self._offers.catalog()
-        except ConfigError as error:
-            self._failure = late or error
-            self._stop.set()
-            return None
-
-    def _offer_test_model(self) -> None:
-        """Where nothing is configured, the built-in model answers: at once when there is nothing else."""
-        spec = self._offers.test_model()
-        if spec is None:
-            return
-        self._pool.add(spec)
-        catalog = self._catalog_or_none(None)
-        if catalog is not None:
-            self._gateway.use_catalog(catalog)
-        if self._offers.nothing_found:
-            self._pool.ensure_started(MODEL_NAME)
-
-    async def _announce(self, url: str) -> None:
-        """Tell that all is there, once the servers that are starting are ready (or have failed)."""
-        starting = [view.name for view in self._pool.views() if view.state is not ServerState.STOPPED]
-        await asyncio.gather(*(self._until_ready(name) for name in starting))
-        views = {view.name: view for view in self._pool.views()}
-        facts = ReadyFacts(
-            url=url,
-            key_needed=bool(self._config.auth.keys),
-            models=model_rows(self._gateway.catalog, views),
-            home=str(self._home),
-            config_file=str(self._loaded.file) if self._loaded.file else None,
-        )
-        self._tell(ready_progress(facts))
-
-    async def _until_ready(self, name: str) -> ServerView:
-        future: asyncio.Future[ServerView] = asyncio.get_running_loop().create_future()
-        cancel = self._pool.when_ready(name, lambda view: None if future.done() else future.set_result(view))
-        try:
-            return await future
-        finally:
-            cancel()
-
     # -- what happens
-
-    def _server_changed(self, view: ServerView) -> None:
-        failed = view.state in (ServerState.FAILED, ServerState.BACKOFF)
-        text = f"model server {view.name}: {view.state.value}" + (f" ({view.detail})" if view.detail else "")
-        self._say("server", text, warn=failed, name=view.name, state=view.state.value)
 
     def _server_died(self, certificate: Certificate) -> None:
         """Into the ledger, before anything follows from the death."""
@@ -291,9 +194,7 @@ class House:
         try:
             self._ledger.append(death_receipt(certificate, self._ids.next(now_ms), now_ms))
         except LedgerError as error:
-            self._say(
-                "ledger", f"the death of {certificate.server} could not be recorded: {error}", warn=True
-            )
+            self._teller.warn("ledger", f"the death of {certificate.server} could not be recorded: {error}")
 
     async def _reload_when_hung_up(self) -> None:
         while True:
@@ -306,7 +207,7 @@ class House:
         plan = await self._reload.reload()
         failed = bool(plan.problems) or any(change.outcome == "failed" for change in plan.changes)
         for line in plan_lines(plan) if plan.changes or plan.problems else ():
-            self._say("config", line, warn=failed)
+            self._teller.say("config", line, warn=failed)
 
     # -- parts
 
@@ -319,22 +220,40 @@ class House:
             start=self._pool.ensure_started,
             make_catalog=self._offers.catalog_of,
             use_catalog=self._gateway.use_catalog,
-            use_access=self._use_access,
+            use=self._use,
+            use_section=self._use_section,
         )
         return Reload(self._config, self._offers.configured, read, hands, os.environ)
 
-    def _use_access(self, config: Config) -> None:
-        """A new configuration is in force: who may call, and what is offered beside it."""
+    def _use(self, config: Config, configured: Sequence[ServerSpec]) -> None:
+        """A new configuration is in force: who may call, and what is offered."""
         self._config = config
+        self._offers.use(config, configured)
         self._gateway.access = self._access(config, self._port)
         self._rooms.use(config, self._gateway)
+
+    async def _use_section(self, key: str, config: Config) -> None:
+        await self._rooms.use_section(key, config, self._gateway)
+        self._gateway.access = self._access(self._config, self._port)
 
     def _access(self, config: Config, port: int) -> Access:
         hashes = [normal_hash(key).removeprefix("sha256:") for key in config.auth.keys]
         names = {digest: key_name(digest) for digest in hashes}
         if names:
-            names |= self._rooms.cache.accepted
+            names |= self._rooms.own_keys
         return Access.of(names, self._listen.host, port)
+
+    def _parts(self, stack: contextlib.AsyncExitStack) -> Parts:
+        """What the gateway cannot do without."""
+        return Parts(
+            ledger=self._ledger,
+            prices=self._rooms.prices.first(),
+            servers=self._pool,
+            clock=self._clock,
+            access=self._access(self._config, self._listen.port),
+            limits=self._limits,
+            capture=self._capture(stack),
+        )
 
     def _capture(self, stack: contextlib.AsyncExitStack) -> Capture | None:
         wanted = self._config.receipts
@@ -354,7 +273,7 @@ class House:
             home=self._home,
             config_file=self._loaded.file,
             started_ms=started_ms,
-            discovery=lambda: self._discovery,
+            discovery=lambda: self._finding.state,
         )
         rooms = Rooms(
             gateway=self._gateway,
@@ -388,17 +307,3 @@ class House:
     def _base(self) -> Path:
         """What relative folders of the configuration are relative to."""
         return self._loaded.file.parent if self._loaded.file else Path.cwd()
-
-    def _warn(self, stage: str, text: str) -> None:
-        self._say(stage, text, warn=True)
-
-    def _say(self, stage: str, text: str, *, warn: bool = False, **data: object) -> None:
-        kind = msgspec.convert(
-            {"stage": stage, "text": text, "data": data, "level": "warn" if warn else "info"}, Progress
-        )
-        self._tell(kind)
-
-    def _tell(self, progress: Progress) -> None:
-        """A terminal that was closed, or a full disk behind a pipe, must not end what serves."""
-        with contextlib.suppress(OSError):
-            self._report(progress)

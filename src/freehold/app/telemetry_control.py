@@ -1,4 +1,4 @@
-"""OpenTelemetry that comes in over the control API, handed to who understands it. Implements `web.telemetry`."""
+"""OpenTelemetry that comes in over the control API, handed to who reads it. Implements `web.telemetry`."""
 
 from __future__ import annotations
 

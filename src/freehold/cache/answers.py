@@ -70,9 +70,11 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
 class Ticket:
     """A call that the model must answer, as far as is known: what is needed to keep its answer."""
 
-    __slots__ = ("asked", "exact", "key", "keyed", "question", "reading", "vector", "waits")
+    __slots__ = ("asked", "exact", "key", "keyed", "owner", "question", "reading", "vector", "waits")
 
-    def __init__(self, asked: Asked, keyed: Keyed, *, exact: bool) -> None:
+    def __init__(self, asked: Asked, keyed: Keyed, owner: object, *, exact: bool) -> None:
+        self.owner = owner
+        """Whose ticket it is: another cache's keys and vectors say nothing here."""
         self.asked = asked
         self.keyed = keyed
         self.key = keyed.key + _LETTER[keyed.form]
@@ -208,7 +210,7 @@ class Answers:
             return keyed
         if not self._sampled and not without_chance(ask.endpoint, keyed.document):
             return Unkept("its answer is drawn by chance")
-        ticket = Ticket(asked, keyed, exact=exact)
+        ticket = Ticket(asked, keyed, self, exact=exact)
         if may_read:
             found = self._memory.get(ticket.key, now_ms) or self._reframed(ticket, now_ms)
             if found is not None:
@@ -234,6 +236,8 @@ class Answers:
 
     def keep(self, ticket: Ticket, said: Said, now_ms: int) -> str:
         """Keep a model's answer; returns why not, empty when it is kept."""
+        if ticket.owner is not self:
+            return "it was asked of the cache before"
         form = ticket.keyed.form
         why = objection(ticket.asked.endpoint, form, said.status, said.body, self._tools)
         if why:

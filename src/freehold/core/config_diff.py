@@ -15,10 +15,10 @@ from freehold.core.config import Config, ServerConfig
 from freehold.core.errors import ConfigError
 from freehold.core.listen import is_loopback, parse_listen
 
-Effect = Literal["add", "adjust", "restart", "remove", "names", "access", "restart Freehold"]
+Effect = Literal["add", "adjust", "restart", "remove", "names", "access", "at once", "restart Freehold"]
 """`add`, `remove`: a server; `restart`: a server whose process must be another; `adjust`: a server that keeps
-its process; `names`: the catalog is swapped whole; `access`: keys; `restart Freehold`: not before it is
-started again."""
+its process; `names`: the catalog is swapped whole; `access`: keys; `at once`: a section that is taken up
+without a pause; `restart Freehold`: not before it is started again."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,23 +90,25 @@ def differences(old: Config, new: Config) -> tuple[Change, ...]:
     `old` holds the address that is really listened on: without keys nobody but this machine may reach it.
     """
     return (
-        *_whole("listen", old, new, "restart Freehold"),
+        *_later("listen", old, new),
         *_access(old, new),
         *_named("providers", old.providers, new.providers),
         *_servers(old.servers, new.servers),
-        *_whole("memory", old, new, "restart Freehold"),
-        *_whole("engines", old, new, "restart Freehold"),
-        *_whole("keep_servers", old, new, "restart Freehold"),
+        *_later("memory", old, new),
+        *_later("engines", old, new),
+        *_later("keep_servers", old, new),
         *_named("models", old.models, new.models),
-        *_choosing(old, new),
-        *_whole("budgets", old, new, "restart Freehold"),
-        *_whole("prices", old, new, "restart Freehold"),
-        *_whole("energy", old, new, "restart Freehold"),
-        *_whole("subscriptions", old, new, "restart Freehold"),
-        *_whole("limits", old, new, "restart Freehold"),
-        *_whole("receipts", old, new, "restart Freehold"),
-        *_whole("telemetry", old, new, "restart Freehold"),
-        *_whole("discover", old, new, "restart Freehold"),
+        *_at_once("tiers", old, new, "names"),
+        *_at_once("routing", old, new),
+        *_at_once("budgets", old, new),
+        *_at_once("prices", old, new),
+        *_at_once("energy", old, new),
+        *_at_once("subscriptions", old, new),
+        *_at_once("limits", old, new),
+        *_at_once("cache", old, new),
+        *_later("receipts", old, new),
+        *_at_once("telemetry", old, new),
+        *_later("discover", old, new),
     )
 
 
@@ -131,15 +133,15 @@ def _access(old: Config, new: Config) -> Iterator[Change]:
     yield Change(key="auth", effect="access", text=words)
 
 
-def _whole(key: str, old: Config, new: Config, effect: Effect) -> Iterator[Change]:
+def _later(key: str, old: Config, new: Config) -> Iterator[Change]:
     if getattr(old, key) != getattr(new, key):
-        yield Change(key=key, effect=effect, text="in force when Freehold is started again")
+        text = "in force when Freehold is started again"
+        yield Change(key=key, effect="restart Freehold", text=text)
 
 
-def _choosing(old: Config, new: Config) -> Iterator[Change]:
-    for key in ("tiers", "routing"):
-        if getattr(old, key) != getattr(new, key):
-            yield Change(key=key, effect="names", text=_changed(getattr(old, key), getattr(new, key)).text)
+def _at_once(key: str, old: Config, new: Config, effect: Effect = "at once") -> Iterator[Change]:
+    if getattr(old, key) != getattr(new, key):
+        yield Change(key=key, effect=effect, text=_changed(getattr(old, key), getattr(new, key)).text)
 
 
 def _named(section: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:

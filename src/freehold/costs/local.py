@@ -107,6 +107,14 @@ class LocalMeter:
         self._busy_fine = self._idle_fine = 0
         self._sums = EnergySums()
 
+    def use(self, rules: EnergyRules, zone: tzinfo, now_ms: int) -> None:
+        """Other rules from now on. Calls under way are charged by both, so their cost is estimated."""
+        self._advance(now_ms)
+        self.snapshot = sha256(rules.document()).hexdigest()
+        self._rules, self._zone = rules, zone
+        self._hour_end_ms = now_ms
+        self._each = self._each._replace(guessed_ms=self._each.guessed_ms + 1)
+
     def enter(self, now_ms: int) -> Mark:
         """A call begins; the mark belongs to it until `leave`."""
         self._advance(now_ms)

@@ -29,7 +29,6 @@ async def main(home: Path, seed: int) -> None:
     clock = SystemClock()
     with Ledger.open(home, clock=clock) as ledger:
         house = HouseBudgets.open(home, BUDGETS, clock.now_ms())
-        assert house is not None
         print("ready", flush=True)
         calls = [call(house, ledger, f"r{seed:06x}-{n}", chance) for n in range(CALLS)]
         await asyncio.gather(*calls, ticking(house))

@@ -45,6 +45,11 @@ class LimitBook:
         self.changes = 0
         """Grows with every reading: to see whether there is something new to keep."""
 
+    def use(self, human_reserve: float) -> None:
+        """Another reserve from now on."""
+        self._reserve = human_reserve
+        self.changes += 1
+
     def read(
         self,
         provider: str,
