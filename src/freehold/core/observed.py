@@ -41,6 +41,10 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     model_asked: str = ""
     stream: bool = False
+    speed: str = ""
+    """The vendor's name for terms with other prices, like Anthropic's `fast`; empty for the usual ones."""
+    of_many: bool = False
+    """The sums of all calls of a session since `started_ms`: all that a metric tells."""
     usage: Usage = Usage()
     usage_raw: str = ""
     """The exporter's own counts, as JSON; empty when it gave none."""

@@ -1,0 +1,299 @@
+"""OTLP/JSON: protobuf's JSON with ids in hex and enums as numbers. Pure.
+
+opentelemetry.io/docs/specs/otlp "JSON Protobuf Encoding": camelCase names, 64-bit numbers as texts (or
+numbers), unknown fields ignored. What a general protobuf reader takes for base64 (ids) is hex here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from freehold.adapters.telemetry.signals import (
+    LONGEST_TEXT,
+    Attributes,
+    Batch,
+    LogRecord,
+    Point,
+    Signal,
+    Source,
+    Span,
+    Value,
+)
+
+_TRACE_ID, _SPAN_ID = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{16}")
+_Number = int | float | str | None
+_DEEPEST = 8
+
+
+class _Any(msgspec.Struct, rename="camel"):
+    string_value: str | None = None
+    bool_value: bool | None = None
+    int_value: _Number = None
+    double_value: _Number = None
+    array_value: _Array | None = None
+
+
+class _Array(msgspec.Struct, rename="camel"):
+    values: list[_Any] = []
+
+
+class _KeyValue(msgspec.Struct, rename="camel"):
+    key: str = ""
+    value: _Any | None = None
+
+
+_Attributes = list[_KeyValue] | None
+
+
+class _Resource(msgspec.Struct, rename="camel"):
+    attributes: _Attributes = None
+
+
+class _Scope(msgspec.Struct, rename="camel"):
+    name: str | None = None
+
+
+class _Event(msgspec.Struct, rename="camel"):
+    name: str | None = None
+    attributes: _Attributes = None
+
+
+class _Status(msgspec.Struct, rename="camel"):
+    code: int | str = 0
+    message: str | None = None
+
+
+class _Span(msgspec.Struct, rename="camel"):
+    trace_id: str | None = None
+    span_id: str | None = None
+    parent_span_id: str | None = None
+    name: str | None = None
+    start_time_unix_nano: _Number = 0
+    end_time_unix_nano: _Number = 0
+    attributes: _Attributes = None
+    events: list[_Event] | None = None
+    status: _Status | None = None
+
+
+class _ScopeSpans(msgspec.Struct, rename="camel"):
+    scope: _Scope | None = None
+    spans: list[_Span] = []
+
+
+class _ResourceSpans(msgspec.Struct, rename="camel"):
+    resource: _Resource | None = None
+    scope_spans: list[_ScopeSpans] = []
+
+
+class _Traces(msgspec.Struct, rename="camel"):
+    resource_spans: list[_ResourceSpans] = []
+
+
+class _Log(msgspec.Struct, rename="camel"):
+    time_unix_nano: _Number = 0
+    observed_time_unix_nano: _Number = 0
+    event_name: str | None = None
+    body: _Any | None = None
+    attributes: _Attributes = None
+    trace_id: str | None = None
+    span_id: str | None = None
+
+
+class _ScopeLogs(msgspec.Struct, rename="camel"):
+    scope: _Scope | None = None
+    log_records: list[_Log] = []
+
+
+class _ResourceLogs(msgspec.Struct, rename="camel"):
+    resource: _Resource | None = None
+    scope_logs: list[_ScopeLogs] = []
+
+
+class _Logs(msgspec.Struct, rename="camel"):
+    resource_logs: list[_ResourceLogs] = []
+
+
+class _NumberPoint(msgspec.Struct, rename="camel"):
+    attributes: _Attributes = None
+    start_time_unix_nano: _Number = 0
+    time_unix_nano: _Number = 0
+    as_double: _Number = None
+    as_int: _Number = None
+
+
+class _Numbers(msgspec.Struct, rename="camel"):
+    data_points: list[_NumberPoint] = []
+    aggregation_temporality: int | str = 0
+
+
+class _Histogram(msgspec.Struct, rename="camel"):
+    data_points: list[dict[str, Any]] = []
+
+
+class _Metric(msgspec.Struct, rename="camel"):
+    name: str | None = None
+    gauge: _Numbers | None = None
+    sum: _Numbers | None = None
+    histogram: _Histogram | None = None
+    exponential_histogram: _Histogram | None = None
+    summary: _Histogram | None = None
+
+
+class _ScopeMetrics(msgspec.Struct, rename="camel"):
+    scope: _Scope | None = None
+    metrics: list[_Metric] = []
+
+
+class _ResourceMetrics(msgspec.Struct, rename="camel"):
+    resource: _Resource | None = None
+    scope_metrics: list[_ScopeMetrics] = []
+
+
+class _Metrics(msgspec.Struct, rename="camel"):
+    resource_metrics: list[_ResourceMetrics] = []
+
+
+def read_json(signal: Signal, data: bytes) -> Batch:
+    """The batch in the JSON of an `Export...ServiceRequest`. Raises msgspec.DecodeError, RecursionError."""
+    if signal == "traces":
+        return _spans(msgspec.json.decode(data, type=_Traces))
+    if signal == "logs":
+        return _log_records(msgspec.json.decode(data, type=_Logs))
+    return _points(msgspec.json.decode(data, type=_Metrics))
+
+
+def _spans(request: _Traces) -> Batch:
+    spans: list[Span] = []
+    items = 0
+    for resource in request.resource_spans:
+        for scope in resource.scope_spans:
+            source = _source(resource.resource, scope.scope)
+            items += len(scope.spans)
+            spans.extend(span for each in scope.spans if (span := _span(source, each)))
+    return Batch(spans=tuple(spans), items=items, rejected=items - len(spans))
+
+
+def _span(source: Source, said: _Span) -> Span | None:
+    trace_id, span_id = (said.trace_id or "").lower(), (said.span_id or "").lower()
+    if not _TRACE_ID.fullmatch(trace_id) or not _SPAN_ID.fullmatch(span_id):
+        return None
+    status = said.status or _Status()
+    return Span(
+        source=source,
+        trace_id=trace_id,
+        span_id=span_id,
+        parent_id=(said.parent_span_id or "").lower(),
+        name=said.name or "",
+        start_ns=_whole(said.start_time_unix_nano),
+        end_ns=_whole(said.end_time_unix_nano),
+        attributes=_attributes(said.attributes),
+        failed=status.code in (2, "STATUS_CODE_ERROR"),
+        message=_bounded(status.message or ""),
+        exception=_exception(said.events or []),
+    )
+
+
+def _exception(events: list[_Event]) -> str:
+    for event in events:
+        if event.name == "exception":
+            found = _attributes(event.attributes)
+            return str(found.get("exception.type") or found.get("exception.message") or "exception")
+    return ""
+
+
+def _log_records(request: _Logs) -> Batch:
+    records = [
+        LogRecord(
+            source=_source(resource.resource, scope.scope),
+            trace_id=(said.trace_id or "").lower(),
+            span_id=(said.span_id or "").lower(),
+            name=said.event_name or (_bounded(said.body.string_value or "") if said.body else ""),
+            time_ns=_whole(said.time_unix_nano) or _whole(said.observed_time_unix_nano),
+            attributes=_attributes(said.attributes),
+        )
+        for resource in request.resource_logs
+        for scope in resource.scope_logs
+        for said in scope.log_records
+    ]
+    return Batch(logs=tuple(records), items=len(records))
+
+
+def _points(request: _Metrics) -> Batch:
+    points: list[Point] = []
+    unread = 0
+    for resource in request.resource_metrics:
+        for scope in resource.scope_metrics:
+            source = _source(resource.resource, scope.scope)
+            for metric in scope.metrics:
+                for numbers in (metric.sum, metric.gauge):
+                    points.extend(_point(source, metric, numbers, each) for each in _each(numbers))
+                for others in (metric.histogram, metric.exponential_histogram, metric.summary):
+                    unread += len(others.data_points) if others else 0
+    return Batch(points=tuple(points), items=len(points) + unread)
+
+
+def _each(numbers: _Numbers | None) -> list[_NumberPoint]:
+    return numbers.data_points if numbers else []
+
+
+def _point(source: Source, metric: _Metric, numbers: _Numbers | None, said: _NumberPoint) -> Point:
+    kind = numbers.aggregation_temporality if numbers else 0
+    return Point(
+        source=source,
+        metric=metric.name or "",
+        delta=kind in (1, "AGGREGATION_TEMPORALITY_DELTA"),
+        start_ns=_whole(said.start_time_unix_nano),
+        time_ns=_whole(said.time_unix_nano),
+        value=_float(said.as_double if said.as_double is not None else said.as_int),
+        attributes=_attributes(said.attributes),
+    )
+
+
+def _source(resource: _Resource | None, scope: _Scope | None) -> Source:
+    return Source(
+        _attributes(resource.attributes if resource else None), (scope.name if scope else None) or ""
+    )
+
+
+def _attributes(said: _Attributes) -> Attributes:
+    return {each.key: value for each in said or () if (value := _value(each.value)) is not None}
+
+
+def _value(said: _Any | None, depth: int = 0) -> Value | None:
+    """Lists stand for their first item, as in the protobuf reader."""
+    if said is None:
+        return None
+    if said.string_value is not None:
+        return _bounded(said.string_value)
+    if said.bool_value is not None:
+        return said.bool_value
+    if said.int_value is not None:
+        return _whole(said.int_value)
+    if said.double_value is not None:
+        return _float(said.double_value)
+    if said.array_value is not None and said.array_value.values and depth < _DEEPEST:
+        return _value(said.array_value.values[0], depth + 1)
+    return ""
+
+
+def _bounded(text: str) -> str:
+    return text if len(text.encode("utf-8", "replace")) <= LONGEST_TEXT else ""
+
+
+def _whole(said: _Number) -> int:
+    """A 64-bit number, written as a number or a text; 0 when it is none."""
+    try:
+        value = int(said or 0)
+    except (ValueError, OverflowError):
+        return 0
+    return value if abs(value) < 1 << 64 else 0
+
+
+def _float(said: _Number) -> float:
+    try:
+        return float(said or 0)
+    except (ValueError, OverflowError):
+        return 0.0
