@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from freehold.app.explain import explanation, own_explanation, unknown_standing
-from freehold.app.outcomes import FILE, LEARNED, OutcomeBook, load_beliefs, load_learned, shadow_report
+from freehold.app.outcomes import FILE, LEARNED, OutcomeBook, load_beliefs, load_learned, shadow_view
 from freehold.core.config import Config
 from freehold.core.config_file import LoadedConfig
 from freehold.core.errors import FreeholdError
@@ -23,6 +23,7 @@ from freehold.routing.explain import ExplainIn
 from freehold.routing.outcomes import Beliefs, Outcome, usual
 from freehold.routing.router import Answered, Router
 from freehold.routing.world import RoutingRules, Standing
+from freehold.web.money import ShadowTask
 from tests.cli.ledgers import START_MS, FixedClock
 from tests.routing.worlds import HOUSE, ask
 
@@ -177,7 +178,7 @@ async def test_what_shadows_found(tmp_path: Path) -> None:
             one.book.noticed(
                 Outcome(task="review", deployment="qwen", score=score, source="judge", receipt=f"r{number}")
             )
-    assert shadow_report(tmp_path) == ["review: could have been local: 67 % (2 of 3 compared)"]
+    assert shadow_view(tmp_path).tasks == (ShadowTask(task="review", compared=3, good=2),)
 
 
 def test_a_past_call_and_a_prompt_are_explained(tmp_path: Path) -> None:

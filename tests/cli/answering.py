@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import msgspec
+
+from freehold.core.progress import RUN_FILE, Running
+
+
+@contextmanager
+def answering(home: Path) -> Generator[Running8400]:
+    """One that `run.json` in the state folder points to."""
+    with Running8400() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        home.mkdir(exist_ok=True)
+        note = Running(url=server.url, pid=7, started_ms=1)
+        (home / RUN_FILE).write_bytes(msgspec.json.encode(note))
+        yield server
+        server.shutdown()
+        thread.join()
 
 
 class Running8400(HTTPServer):

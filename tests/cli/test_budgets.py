@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from tests.cli.answering import answering
 from tests.cli.conftest import Freehold
+from tests.web.fakes import BUDGET
 
 CONFIG = """
 budgets:
@@ -75,3 +78,29 @@ def test_a_wrong_budget_is_an_error_of_the_configuration(freehold: Freehold, tmp
     ran = freehold("budgets")
     assert ran.exit == 3
     assert "'nobody' is no scope" in ran.err
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_running_freehold_is_asked_and_the_file_only_when_it_is_named(
+    freehold: Freehold, tmp_path: Path
+) -> None:
+    with answering(tmp_path / "home") as running:
+        running.answers["/api/v1/budgets"] = (200, msgspec.json.encode([BUDGET]))
+        rows = [line.split() for line in freehold("budgets").out.splitlines()]
+        assert " ".join(rows[1]).startswith("agent:writer per day $2.00 $0.60, $0.10 of it unseen")
+        named = freehold("budgets", "--config", "freehold.yaml").out
+        assert "all in total" in named
+        running.answers["/api/v1/budgets"] = (401, b"{}")
+        assert "all in total" in freehold("budgets").out, "without a key, files tell"
+    assert "all in total" in freehold("budgets").out, "nobody answers there any more"
+
+
+def test_a_person_grants_more(freehold: Freehold, tmp_path: Path) -> None:
+    with answering(tmp_path / "home") as running:
+        running.answers["/api/v1/budgets/grant"] = (200, msgspec.json.encode(BUDGET))
+        ran = freehold("budgets", "grant", "agent:writer per day", "0.5")
+        assert "agent:writer per day" in ran.out
+        assert running.asked == ["POST /api/v1/budgets/grant"]
+        running.answers["/api/v1/budgets/grant"] = (404, b'{"error": {"message": "there is no budget"}}')
+        assert freehold("budgets", "grant", "x", "1").err == "freehold: there is no budget\n"
+    assert freehold("budgets", "grant", "x", "1").exit == 4

@@ -5,9 +5,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import msgspec
+
 from freehold.costs.limits.book import LimitBook
 from freehold.costs.limits.headers import WHOLE_PPM, LimitSeen
+from tests.cli.answering import answering
 from tests.cli.conftest import Freehold
+from tests.web.fakes import LIMIT
 
 HOUR_MS = 3_600_000
 
@@ -57,4 +61,11 @@ def test_programs_get_every_field(freehold: Freehold, tmp_path: Path) -> None:
 
 def test_without_any_limit_it_says_where_they_come_from(freehold: Freehold) -> None:
     assert "No provider has told a limit yet" in freehold("limits").out
+    assert freehold("limits", "--json").json == []
+
+
+def test_a_running_freehold_is_asked(freehold: Freehold, tmp_path: Path) -> None:
+    with answering(tmp_path / "home") as running:
+        running.answers["/api/v1/limits"] = (200, msgspec.json.encode([LIMIT]))
+        assert freehold("limits", "--json").json[0]["left"] == LIMIT.left
     assert freehold("limits", "--json").json == []

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from freehold.receipts.ledger import Ledger
-from freehold.receipts.outcomes import Said, outcome_receipt
 from tests.cli.conftest import Freehold
 from tests.cli.ledgers import ANSWERED, FixedClock
 
@@ -68,21 +67,3 @@ def test_one_thing_is_asked_about(freehold: Freehold) -> None:
     assert ran.exit == 2
     assert "--prompt" in ran.err
     assert "cannot read nowhere.txt" in freehold("route", "explain", "--file", "nowhere.txt").err
-
-
-def test_what_was_learned(freehold: Freehold, tmp_path: Path) -> None:
-    assert "No outcomes yet" in freehold("route", "learned").out
-    with Ledger.open(tmp_path / "home", clock=FixedClock()) as ledger:
-        for number in range(4):
-            said = Said(
-                of=f"r{number}",
-                score_ppm=1_000_000 * (number > 0),
-                source="judge",
-                task="review",
-                deployment="qwen",
-            )
-            ledger.append(outcome_receipt(said, f"o{number}", number))
-    ran = freehold("route", "learned")
-    assert "review" in ran.out
-    assert "review: could have been local: 75 % (3 of 4 compared)" in ran.out
-    assert freehold("route", "learned", "--json").json["beliefs"][0]["deployment"] == "qwen"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +9,9 @@ import msgspec
 import pytest
 
 from freehold.cli.exits import Exit
-from freehold.core.progress import RUN_FILE, Running
+from freehold.core.progress import RUN_FILE
 from freehold.web.control import LedgerView, ModelView, PlaceView, ServerView, StatusView
-from tests.cli.answering import Running8400
+from tests.cli.answering import Running8400, answering
 from tests.cli.conftest import Freehold
 
 STATUS = StatusView(
@@ -45,20 +44,13 @@ MODELS = [
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running8400]:
     """A server that `run.json` in the state folder points to."""
-    with Running8400() as server:
+    with answering(tmp_path / "home") as server:
         server.answers = {
             "/api/v1/status": (200, msgspec.json.encode(STATUS)),
             "/api/v1/servers": (200, msgspec.json.encode([SERVER])),
             "/api/v1/models": (200, msgspec.json.encode(MODELS)),
         }
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        (tmp_path / "home").mkdir()
-        note = Running(url=server.url, pid=7, started_ms=1)
-        (tmp_path / "home" / RUN_FILE).write_bytes(msgspec.json.encode(note))
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def test_status_shows_the_whole_at_a_glance(freehold: Freehold, running: Running8400) -> None:

@@ -30,6 +30,7 @@ STARTED_WITH = {
     "docs/how-to/receipts.md": "payloads: all",
     "docs/how-to/servers.md": "slots: 4}",
     "docs/how-to/costs.md": "baseline:",
+    "docs/how-to/budgets.md": 'scope: "agent:*"',
 }
 """Pages that begin with a configuration: their first yaml block that holds this text."""
 BY_OTHERS = {

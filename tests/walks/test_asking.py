@@ -77,6 +77,24 @@ def test_a_call_that_was_refused_passes_once_somebody_has_granted_it(house: Hous
     assert rows["agent:writer per day"]["limit_nanos"] == 501_000_000, "it is written down"
 
 
+def test_commands_ask_the_running_house(house: House) -> None:
+    asking = {"model": "dear/m", "headers": {"x-freehold-agent": "maker"}, "max_tokens": 1000}
+    assert ask(house, **asking).status in (402, 429)
+    granted = house.run("budgets", "grant", "agent:maker per day", "0.25")
+    assert "agent:maker per day" in granted.stdout, granted.stderr
+    answer = ask(house, **asking)
+    assert answer.status == 200
+    rows = {row["budget"]: row for row in json.loads(house.run("budgets", "--json").stdout)}
+    assert rows["agent:maker per day"]["limit_nanos"] == 251_000_000
+    receipt = answer.header("x-freehold-receipt")
+    said = house.run("outcomes", "post", receipt, "0.25", "--task", "poems", "--note", "it does not rhyme")
+    assert said.stdout.startswith("dear/m, poems: good answers 0."), said.stderr
+    told = json.loads(house.run("outcomes", "--json").stdout)["beliefs"]
+    assert ("poems", "dear/m") in {(row["task"], row["deployment"]) for row in told}
+    explained = json.loads(house.run("route", "explain", "--receipt", receipt, "--json").stdout)
+    assert (explained["deployment"], explained["live"]) == ("dear/m", True)
+
+
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
@@ -107,7 +125,7 @@ def test_an_outcome_is_recorded_and_believed(house: House) -> None:
     receipt = answer.header("x-freehold-receipt")
     status, view = post(house, "/api/v1/outcomes", {"receipt": receipt, "score": "fail", "note": "no"})
     assert (status, view["receipt"], view["deployment"], view["task"]) == (200, receipt, "cheap/m", "review")
-    (belief,) = get(house, "/api/v1/outcomes")
+    (belief,) = [row for row in get(house, "/api/v1/outcomes") if row["task"] == "review"]
     assert (belief["deployment"], belief["trials"]) == ("cheap/m", 1.0)
     assert post(house, "/api/v1/outcomes", {"receipt": receipt, "score": 2})[0] == 400
     status, said = post(house, "/api/v1/outcomes", {"receipt": "nobody", "score": 1})

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from freehold.app.explain import explain_call, explain_receipt
-from freehold.app.outcomes import OutcomeBook, shadow_tallies
+from freehold.app.outcomes import OutcomeBook, shadow_view
 from freehold.app.rooms import OptionalRooms
 from freehold.core.catalog import Deployment
 from freehold.core.clock import Clock
@@ -20,7 +20,7 @@ from freehold.gateway.gateway import Gateway
 from freehold.receipts.query import find
 from freehold.routing.explain import ExplainIn, Explanation
 from freehold.routing.world import Standing
-from freehold.web.money import BeliefView, GrantIn, OutcomeView, ShadowTask, ShadowView
+from freehold.web.money import BeliefView, GrantIn, OutcomeView, ShadowView
 
 
 class HouseMoney:
@@ -67,11 +67,7 @@ class HouseMoney:
         return self._rooms.outcomes
 
     def shadow(self) -> ShadowView:
-        tasks = tuple(
-            ShadowTask(task=task, compared=tally.compared, good=tally.good)
-            for task, tally in shadow_tallies(self._home).items()
-        )
-        return ShadowView(at_work=False, tasks=tasks)
+        return shadow_view(self._home)
 
     def _standing(self, deployment: Deployment) -> Standing:
         return standing_now(self._gateway, deployment, self._clock.now_ms())

@@ -7,10 +7,12 @@ from it when it is missing or cannot be read.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,12 +22,14 @@ from freehold.receipts.entries import Receipt
 from freehold.receipts.journal import LedgerError
 from freehold.receipts.outcomes import PPM, Said, outcome_receipt, outcomes
 from freehold.receipts.query import find
-from freehold.routing.learned import Learned, grown
 from freehold.routing.outcomes import WEIGHTS, Beliefs, Outcome, Source, Tally
 from freehold.routing.router import Router
-from freehold.routing.shadow import ShadowTally, could_have_been_local, counted
 from freehold.routing.world import Place
-from freehold.web.money import BeliefView, OutcomeIn, OutcomeView
+from freehold.web.money import BeliefView, OutcomeIn, OutcomeView, ShadowTask, ShadowView
+
+if TYPE_CHECKING:
+    from freehold.routing.learned import Learned
+    from freehold.routing.shadow import ShadowTally
 
 FILE = Path("routing") / "beliefs.json"
 LEARNED = Path("routing") / "learned.bin"
@@ -109,6 +113,8 @@ class OutcomeBook:
             await self._save_learned(self._learned)
 
     async def _save_learned(self, learned: Learned) -> None:
+        from freehold.routing.learned import grown  # noqa: PLC0415 - it is there already
+
         due, kept = learned.due, learned.kept()
         await asyncio.to_thread(_replace, self._home / LEARNED, kept)
         estimator = await asyncio.to_thread(grown, kept) if due else None
@@ -173,6 +179,8 @@ def load_beliefs(home: Path) -> Beliefs:
 
 def load_learned(home: Path) -> Learned:
     """The reader of prompts with what it has learned, or as it was shipped. Blocking."""
+    from freehold.routing.learned import Learned, grown  # noqa: PLC0415 - for who leaves choices to us
+
     try:
         return Learned(grown((home / LEARNED).read_bytes()))
     except OSError:
@@ -200,18 +208,19 @@ def outcome_from(said: Said) -> Outcome | None:
     )
 
 
-def shadow_tallies(home: Path) -> Mapping[str, ShadowTally]:
-    """What shadow evaluation found, by kind of task. Reads the ledger. Raises LedgerError."""
+def shadow_view(home: Path) -> ShadowView:
+    """What shadow evaluation found, by kind of task. Reads the ledger."""
+    from freehold.routing.shadow import counted  # noqa: PLC0415 - only for who asks
+
     tallies: Mapping[str, ShadowTally] = {}
-    for said in outcomes(home):
-        if said.source == "judge":
-            tallies = counted(tallies, said.task, said.score_ppm / PPM)
-    return tallies
-
-
-def shadow_report(home: Path) -> Sequence[str]:
-    """The same in words, one line for each kind of task. Raises LedgerError."""
-    return could_have_been_local(shadow_tallies(home))
+    with contextlib.suppress(LedgerError):  # none yet; a damaged one is told by those who own it
+        for said in outcomes(home):
+            if said.source == "judge":
+                tallies = counted(tallies, said.task, said.score_ppm / PPM)
+    tasks = (
+        ShadowTask(task=task, compared=tally.compared, good=tally.good) for task, tally in tallies.items()
+    )
+    return ShadowView(at_work=False, tasks=tuple(tasks))
 
 
 def _belief_view(beliefs: Beliefs, task: str, deployment: str, place: Place | None) -> BeliefView:

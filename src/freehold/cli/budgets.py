@@ -12,40 +12,72 @@ from typing import Annotated
 import typer
 
 from freehold.app.budgets import look
-from freehold.cli.options import ConfigOption, HomeOption, JsonOption, chosen_home
+from freehold.cli.control_client import find_running, told_by_running
+from freehold.cli.options import ConfigOption, HomeOption, JsonOption, UrlOption, chosen_home
 from freehold.cli.output import print_json, print_table, say
 from freehold.cli.wording import clock_time, dollars
 from freehold.core.config_file import load_config
 from freehold.costs.budgets.views import BudgetView
+from freehold.web.money import GrantIn
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, invoke_without_command=True)
 
 _ROWS = 20
+_PATH = "/api/v1/budgets"
 
 
-@app.command()
+@app.callback()
 def budgets(
+    context: typer.Context,
     every: Annotated[
         bool, typer.Option("--all", help="Everyone of a budget for each, not only those who used most.")
     ] = False,
     config: ConfigOption = None,
     home: HomeOption = None,
+    url: UrlOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how the configured budgets stand: spent, held by calls under way, left, and until when.
+    """Show how budgets stand: spent, held by calls under way, left, and until when.
 
-    Reads the state folder, beside a running Freehold or without one.
+    Asks the running Freehold. Without one, and with --config, the configuration and the state folder tell.
     """
+    if context.invoked_subcommand is not None:
+        return
     now_ms = time.time_ns() // 1_000_000
-    loaded = load_config(config, os.environ, Path.cwd())
-    rows = look(chosen_home(home), loaded.config.budgets, now_ms)
+    state = chosen_home(home)
+    where = ""
+    rows: Sequence[BudgetView] | None = None
+    if config is None or url is not None:
+        rows = told_by_running(state, url, _PATH, list[BudgetView])
+    if rows is None:
+        loaded = load_config(config, os.environ, Path.cwd())
+        rows = look(state, loaded.config.budgets, now_ms)
+        where = f" ({loaded.file or 'no configuration file was found'})"
     if as_json:
         print_json(rows)
     elif not rows:
-        where = loaded.file or "no configuration file was found"
-        say(f"There are no budgets ({where}).")
+        say(f"There are no budgets{where}.")
     else:
         _tell(rows, now_ms, every=every)
+
+
+@app.command()
+def grant(
+    budget: Annotated[
+        str, typer.Argument(metavar="BUDGET", help="As it is called in `freehold budgets` and in refusals.")
+    ],
+    usd: Annotated[float, typer.Argument(metavar="USD", help="How much more. To take back: -- -0.5.")],
+    home: HomeOption = None,
+    url: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Allow a budget more than its limit, until its window ends. Calls that were refused pass from now on."""
+    client = find_running(chosen_home(home), url)
+    row = client.post(f"{_PATH}/grant", BudgetView, body=GrantIn(budget=budget, usd=usd))
+    if as_json:
+        print_json(row)
+    else:
+        _tell((row,), time.time_ns() // 1_000_000, every=True)
 
 
 def _tell(rows: Sequence[BudgetView], now_ms: int, *, every: bool) -> None:

@@ -22,6 +22,7 @@ COMMANDS = {
     "budgets": "freehold.cli.budgets",
     "limits": "freehold.cli.limits",
     "route": "freehold.cli.route",
+    "outcomes": "freehold.cli.outcomes",
     "doctor": "freehold.cli.doctor",
     "import": "freehold.cli.import_",
     "config": "freehold.cli.config",

@@ -20,6 +20,10 @@ _OUR_WORDS = (400, 404, 409)
 """Refusals whose words say everything; with others, who answered matters too."""
 
 
+class KeyWanted(FreeholdError):
+    """It wants an API key, and we have none that it takes."""
+
+
 class _Refusal(msgspec.Struct):
     message: str = ""
     code: str = ""
@@ -82,7 +86,7 @@ class ControlClient:
     def _refusal(self, status: int, body: bytes) -> FreeholdError:
         """What was refused, as the error that says so with its own exit status."""
         if status == 401:
-            return FreeholdError(f"{self.url} wants an API key: set FREEHOLD_KEY")
+            return KeyWanted(f"{self.url} wants an API key: set FREEHOLD_KEY")
         try:
             refused = msgspec.json.decode(body, type=_ErrorBody).error
         except msgspec.MsgspecError:
@@ -97,6 +101,17 @@ class ControlClient:
 def find_running(home: Path, url: str | None) -> ControlClient:
     """A client for `url`, or for the Freehold whose state is in `home`. The key comes from $FREEHOLD_KEY."""
     return ControlClient(url or read_running(home).url, os.environ.get("FREEHOLD_KEY"))
+
+
+def told_by_running(home: Path, url: str | None, path: str, answer: type[T]) -> T | None:
+    """What the running Freehold says; None where none runs, or it wants a key that we do not have: then files
+    tell. Who names an address wants that one: raises as `get`."""
+    try:
+        return find_running(home, url).get(path, answer)
+    except (NotRunning, KeyWanted):
+        if url is not None:
+            raise
+        return None
 
 
 def read_running(home: Path) -> Running:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import typer
 
-from freehold.cli.options import HomeOption, JsonOption, chosen_home
+from freehold.cli.control_client import told_by_running
+from freehold.cli.options import HomeOption, JsonOption, UrlOption, chosen_home
 from freehold.cli.output import print_json, print_table, say
 from freehold.cli.wording import clock_time, long_duration
 from freehold.costs.limits.window import LimitView
@@ -15,12 +17,17 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def limits(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Show what is left of providers' limits, and how long it lasts at the present pace."""
+def limits(home: HomeOption = None, url: UrlOption = None, as_json: JsonOption = False) -> None:
+    """Show what is left of providers' limits, and how long it lasts at the present pace.
+
+    Asks the running Freehold; without one, what it last knew is in the state folder.
+    """
     from freehold.app.limits import kept_limits  # noqa: PLC0415 - brings asyncio
 
-    now_ms = time.time_ns() // 1_000_000
-    found = kept_limits(chosen_home(home), now_ms)
+    now_ms, state = time.time_ns() // 1_000_000, chosen_home(home)
+    found: Sequence[LimitView] | None = told_by_running(state, url, "/api/v1/limits", list[LimitView])
+    if found is None:
+        found = kept_limits(state, now_ms)
     if as_json:
         print_json(found)
     elif not found:

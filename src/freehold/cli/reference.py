@@ -38,11 +38,12 @@ def cli_page() -> Iterator[str]:
 
 def _command(name: str, command: Any) -> Iterator[str]:
     children: dict[str, Any] = getattr(command, "commands", {})
-    usage = "COMMAND" if children else " ".join(_usage(command))
+    alone: bool = getattr(command, "invoke_without_command", False)
+    usage = "COMMAND" if children and not alone else " ".join(_usage(command))
     yield from ("", f"{'##' if name.count(' ') == 1 else '###'} {name}", "", command.help or "", "")
     yield from ("```", f"{name} {usage}".strip(), "```")
     rows = [_parameter(parameter) for parameter in command.params if not getattr(parameter, "hidden", False)]
-    if rows and not children:
+    if rows and (alone or not children):
         yield from ("", "| Argument or option | Meaning |", "|---|---|", *rows)
     for child, subcommand in children.items():
         yield from _command(f"{name} {child}", subcommand)

@@ -1,4 +1,4 @@
-"""`freehold route`: why a call goes where it goes, and what was learned."""
+"""`freehold route`: why a call goes where it goes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from freehold.cli.control_client import find_running
+from freehold.cli.control_client import KeyWanted, find_running
 from freehold.cli.exits import NotRunning
 from freehold.cli.option_struct import takes
 from freehold.cli.options import ConfigOption, HomeOption, JsonOption, UrlOption, chosen_home
@@ -23,7 +23,7 @@ from freehold.routing.world import dollars
 if TYPE_CHECKING:
     from freehold.routing.explain import Candidate, Explanation
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Why calls go where they go.")
+app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 _EXPLAIN = "/api/v1/route/explain"
 
@@ -60,6 +60,11 @@ class ExplainOptions(msgspec.Struct, frozen=True, kw_only=True):
     as_json: JsonOption = False
 
 
+@app.callback()
+def _route() -> None:  # pyright: ignore[reportUnusedFunction] - Typer calls it
+    """Why calls go where they go."""
+
+
 @app.command()
 @takes(ExplainOptions)
 def explain(options: ExplainOptions) -> None:
@@ -75,32 +80,6 @@ def explain(options: ExplainOptions) -> None:
         print_json(found)
     else:
         tell(found)
-
-
-@app.command()
-def learned(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Say what outcomes taught: chances by kind of task, and which calls could have been local."""
-    from freehold.app.outcomes import belief_views, load_beliefs, shadow_report  # noqa: PLC0415
-
-    state = chosen_home(home)
-    rows = belief_views(load_beliefs(state))
-    shadows = list(shadow_report(state)) if rows else []
-    if as_json:
-        print_json({"beliefs": rows, "shadows": shadows})
-    elif not rows:
-        say("No outcomes yet. POST them to /api/v1/outcomes: {receipt, score: 0..1 or pass or fail}.")
-    else:
-        columns = ["TASK", "=DEPLOYMENT", ">CHANCE", ">GIVE OR TAKE", ">OUTCOMES"]
-        print_table(
-            columns,
-            [
-                (row.task or "other", row.deployment, f"{row.chance:.2f}", f"{row.deviation:.2f}",
-                 f"{row.trials:.1f}")
-                for row in rows
-            ],
-        )  # fmt: skip
-        for line in shadows:
-            say(line)
 
 
 def tell(found: Explanation) -> None:
@@ -176,7 +155,7 @@ def _explanation(options: ExplainOptions) -> Explanation:
         return own_explanation(load_config(options.config, os.environ, Path.cwd()), home, os.environ, asked)
     try:
         return find_running(home, options.url).post(_EXPLAIN, Explanation, body=asked)
-    except NotRunning:
+    except (NotRunning, KeyWanted):
         if options.url is not None:
             raise
     return own_explanation(load_config(None, os.environ, Path.cwd()), home, os.environ, asked)
