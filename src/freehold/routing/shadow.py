@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
+from freehold.core.catalog import Dialect
 from freehold.routing.tiers import rank
 from freehold.routing.world import Considered, Decision
 
@@ -35,6 +37,45 @@ class ShadowPlan(msgspec.Struct, frozen=True, kw_only=True):
     judge: str
     price_nanos: int
     """Expected, of both together."""
+
+
+class ShadowCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that was answered well by its first candidate, and what it takes to put it to another place.
+
+    In memory only, and only until it is judged.
+    """
+
+    plan: ShadowPlan
+    body: bytes
+    """The request as the client sent it."""
+    endpoint: str
+    """As receipts name it: `chat`, `messages`, `responses`, `ollama.chat`."""
+    dialect: Dialect
+    """The client's; `answer` is in it, too."""
+    answer: bytes
+    """What the client got: one document, or the whole stream as it went out."""
+    receipt: str
+    deployment: str
+    """Who answered."""
+    task: str = ""
+    """The kind of task that was assumed: `decision.task`."""
+    project: str = ""
+    agent: str = ""
+    session: str = ""
+
+
+class Shadows(Protocol):
+    """How calls get here: `wants` when a call has been decided, before its answer is passed on, so that only
+    answers that are needed are kept; `offer` when it was answered whole, by its first candidate. Both are
+    quick, and on the loop."""
+
+    def wants(self, decision: Decision, *, critical: bool, side_effects: bool) -> ShadowPlan | None:
+        """Whether the answer to this call is to be kept for `offer`. `side_effects`: it has tools."""
+        ...
+
+    def offer(self, call: ShadowCall) -> None:
+        """Put it to the cheaper place, some time; with too many of them, never."""
+        ...
 
 
 class ShadowTally(msgspec.Struct, frozen=True, kw_only=True):
