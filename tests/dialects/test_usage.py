@@ -258,6 +258,26 @@ def test_odd_content_never_raises_and_no_bucket_is_negative(dialect: Dialect, us
 
 
 @given(
+    st.fixed_dictionaries(
+        {name: st.integers(0, 50) for name in ("prompt_tokens", "completion_tokens", "total_tokens")},
+        optional={
+            "prompt_tokens_details": st.none()
+            | st.dictionaries(
+                st.sampled_from(["cached_tokens", "audio_tokens", "image_tokens"]), st.integers(0, 30)
+            ),
+            "completion_tokens_details": st.none()
+            | st.dictionaries(
+                st.sampled_from(["reasoning_tokens", "audio_tokens", "accepted_prediction_tokens"]),
+                st.integers(0, 30),
+            ),
+        },
+    )
+)
+def test_the_short_way_of_usual_chat_usage_and_the_thorough_one_agree(usage: dict[str, Any]) -> None:
+    assert read("chat", **usage) == read("responses", **usage)  # which has no short way
+
+
+@given(
     prompt=st.integers(0, 10**6),
     output=st.integers(0, 10**6),
     details=st.dictionaries(

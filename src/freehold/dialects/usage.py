@@ -8,7 +8,7 @@ some beside it. What a token costs belongs to `costs`; estimating without a usag
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
@@ -35,11 +35,9 @@ def usage_of(dialect: Dialect, raw: bytes) -> Usage:
         except (msgspec.MsgspecError, RecursionError):
             pass  # another habit, or more to say: the thorough reading below
         else:
-            read = plain.prompt_tokens_details.cached_tokens if plain.prompt_tokens_details else 0
-            whole = plain.prompt_tokens + plain.completion_tokens
-            if whole == plain.total_tokens and read <= plain.prompt_tokens:
-                fresh = plain.prompt_tokens - read
-                return Usage(cache_read=read, fresh_in=fresh, visible_out=plain.completion_tokens)
+            usage = _plainly(plain)
+            if usage is not None:
+                return usage
     found = _object(raw)
     if dialect == "ollama" and ("eval_count" in found or "prompt_eval_count" in found):
         return Usage(fresh_in=_count(found, "prompt_eval_count"), visible_out=_count(found, "eval_count"))
@@ -50,6 +48,14 @@ def usage_of(dialect: Dialect, raw: bytes) -> Usage:
 
 class _PlainDetails(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     cached_tokens: _Count = 0
+    audio_tokens: Literal[0] | None = None
+
+
+class _PlainOutput(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    reasoning_tokens: _Count = 0
+    audio_tokens: Literal[0] | None = None
+    accepted_prediction_tokens: _Count | None = None
+    rejected_prediction_tokens: _Count | None = None
 
 
 class _Plain(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -59,9 +65,21 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     completion_tokens: _Count
     total_tokens: _Count
     prompt_tokens_details: _PlainDetails | None = None
+    completion_tokens_details: _PlainOutput | None = None
 
 
 _decode_plain = msgspec.json.Decoder(_Plain).decode
+
+
+def _plainly(plain: _Plain) -> Usage | None:
+    """None where the sums do not fit: then somebody counts in another way."""
+    prompt, output = plain.prompt_tokens, plain.completion_tokens
+    details, said = plain.prompt_tokens_details, plain.completion_tokens_details
+    read = details.cached_tokens if details is not None else 0
+    reasoning = said.reasoning_tokens if said is not None else 0
+    if prompt + output != plain.total_tokens or read > prompt or reasoning > output:
+        return None
+    return Usage(cache_read=read, fresh_in=prompt - read, reasoning=reasoning, visible_out=output - reasoning)
 
 
 def _openai(found: _Object) -> Usage:
