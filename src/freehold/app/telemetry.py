@@ -1,0 +1,232 @@
+"""OpenTelemetry that comes in: taken, understood, made into receipts, passed on to a collector.
+
+`receive` answers the exporter at once. What it told rests for a moment, so that the receipt of a call that
+came through here, and the spans around a call, are there when it is decided; `keep` decides. Nothing of this
+is in the gateway's way: its receipts are read from the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from freehold.adapters.telemetry.intake import Answer, Refused, encoding_of, read_request, refusal, success
+from freehold.adapters.telemetry.observe import Told, identities, observe
+from freehold.adapters.telemetry.signals import Batch, Signal
+from freehold.app.telemetry_forward import Collector, Forwarder
+from freehold.app.telemetry_prices import charge_of
+from freehold.app.telemetry_recent import LedgerMemory
+from freehold.core.catalog import Provider
+from freehold.core.clock import Clock
+from freehold.core.config_telemetry import TelemetryConfig
+from freehold.core.observed import Observed
+from freehold.costs.book import PriceBook
+from freehold.receipts.entries import Receipt
+from freehold.receipts.journal import LedgerError
+from freehold.receipts.observed import Charge, observed_receipt
+from freehold.receipts.recognise import in_order
+
+REST_S = 1.0
+"""How long what was told rests before it is decided."""
+MOST_WAITING = 50_000
+"""Calls and tool uses that rest; then exporters are told to come later."""
+MOST_BYTES = 64 * 1024 * 1024
+"""Of requests that are being read at the same time."""
+_AT_ONCE_BYTES = 16 * 1024
+"""Smaller requests are read on the loop: handing them to a thread takes longer."""
+_SLICE = 16
+"""Receipts made before other work has its turn."""
+_MOST_SEEN = 200_000
+
+Complain = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def _connect(base_url: str, headers: Mapping[str, str]) -> Collector:
+    from freehold.adapters.telemetry.sender import Sender  # noqa: PLC0415 - only where a collector is
+
+    return Sender(base_url, headers)
+
+
+class HouseTelemetry:
+    """Owns what rests and what is to be passed on. For the event loop's thread."""
+
+    def __init__(
+        self,
+        config: TelemetryConfig,
+        home: Path,
+        append: Callable[[Receipt], None],
+        next_id: Callable[[int], str],
+        prices: Callable[[], PriceBook],
+        clock: Clock,
+    ) -> None:
+        """`append` puts a receipt into the ledger (and what it cost into the budgets)."""
+        self._config = config
+        self._append = append
+        self._next_id = next_id
+        self._prices = prices
+        self._clock = clock
+        self._memory = LedgerMemory(home)
+        self._providers: Callable[[], Mapping[str, Provider]] = dict
+        self._own: frozenset[str] = frozenset()
+        self._resting: list[tuple[float, Observed]] = []
+        self._arrived = asyncio.Event()
+        self._bytes = 0
+        self._reader = asyncio.Semaphore(1)
+        self._seen: OrderedDict[int, None] = OrderedDict()
+        self.forwarder = Forwarder(config, _connect)
+        self.counts: dict[str, int] = {}
+        """How many became receipts (`new`), or why they did not."""
+
+    def use_port(self, port: int, providers: Callable[[], Mapping[str, Provider]] = dict) -> None:
+        """The port is open: calls that went to it have receipts. `providers`: the configured ones."""
+        hosts = ("127.0.0.1", "localhost", "[::1]", "0.0.0.0", "host.docker.internal")  # noqa: S104 - compared
+        self._own = frozenset(f"{host}:{port}" for host in hosts)
+        self._providers = providers
+
+    def use(self, config: TelemetryConfig) -> None:
+        """Another configuration is in force."""
+        self._config = config
+        self.forwarder.use(config)
+
+    # -- taking in
+
+    async def receive(self, signal: Signal, body: bytes, content_type: str, content_encoding: str) -> Answer:
+        """One OTLP/HTTP request. Never raises for what is wrong with it: the answer says so."""
+        encoding = encoding_of(content_type) or "json"
+        full = len(self._resting) >= MOST_WAITING
+        if full or (self._bytes and self._bytes + len(body) > MOST_BYTES):
+            return refusal(encoding, 503, "there is too much to read at the moment; send it again later")
+        self._bytes += len(body)
+        try:
+            batch, told, marks = await self._read(signal, body, content_type, content_encoding)
+        except Refused as refused:
+            return refused.answer
+        finally:
+            self._bytes -= len(body)
+        if self._is_new(marks):
+            self.forwarder.take(signal, body, content_type, content_encoding)
+        self._memory.recent.link(told.parents)
+        if told.observed:
+            due_s = self._clock.monotonic_s() + REST_S
+            self._resting += [(due_s, each) for each in told.observed]
+            self._arrived.set()
+        rejected = batch.rejected + told.unread
+        words = f"{batch.rejected} without valid ids" if batch.rejected else ""
+        if told.unread:
+            words = "token counters are read with delta temporality only"
+        return success(signal, encoding, rejected, words)
+
+    async def _read(
+        self, signal: Signal, body: bytes, content_type: str, content_encoding: str
+    ) -> tuple[Batch, Told, list[int]]:
+        from_metrics = self._config.from_metrics
+        forwards = self.forwarder.wanted
+
+        def read() -> tuple[Batch, Told, list[int]]:
+            batch = read_request(signal, body, content_type, content_encoding)
+            marks = list(identities(batch)) if forwards else []
+            return batch, observe(batch, from_metrics=from_metrics), marks
+
+        if len(body) <= _AT_ONCE_BYTES and not content_encoding:
+            return read()
+        async with self._reader:  # one at a time: they would only share the interpreter
+            return await asyncio.to_thread(read)
+
+    def _is_new(self, marks: list[int]) -> bool:
+        """Whether something of it was never here. What a collector sends back is not sent to it again."""
+        before = len(self._seen)
+        known = sum(mark in self._seen for mark in marks)
+        self._seen.update(dict.fromkeys(marks))
+        while len(self._seen) > max(_MOST_SEEN, before):
+            self._seen.popitem(last=False)
+        return not marks or known < len(marks)
+
+    # -- deciding
+
+    async def keep(self, complain: Complain = _silent) -> None:
+        """Decide what has rested, and pass on to the collector, until cancelled; then decide the rest."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._decide_rested(complain), name="receipts of telemetry")
+                group.create_task(self.forwarder.keep(complain), name="telemetry to the collector")
+        finally:
+            self._memory.follow()
+            self._finish(complain)
+
+    async def settle(self) -> None:
+        """Decide everything that was told, rested or not."""
+        await self._decide([each for _, each in self._take(None)])
+
+    async def _decide_rested(self, complain: Complain) -> None:
+        told = False
+        while True:
+            await self._arrived.wait()
+            await asyncio.sleep(REST_S)
+            ripe = self._take(self._clock.monotonic_s())
+            try:
+                await self._decide([each for _, each in ripe])
+                told = False
+            except LedgerError as error:
+                if not told:
+                    complain(f"calls that telemetry tells of cannot be recorded: {error}")
+                told = True
+                self._resting[:0] = ripe
+                self._arrived.set()
+
+    def _take(self, now_s: float | None) -> list[tuple[float, Observed]]:
+        """What is due by now (None: all); the rest goes on resting."""
+        ripe = [each for each in self._resting if now_s is None or each[0] <= now_s]
+        self._resting = [each for each in self._resting if now_s is not None and each[0] > now_s]
+        if not self._resting:
+            self._arrived.clear()
+        return ripe
+
+    async def _decide(self, pool: list[Observed]) -> None:
+        if not pool:
+            return
+        await asyncio.to_thread(self._memory.follow)
+        for made, _ in enumerate(self._decisions(pool), 1):
+            if made % _SLICE == 0:
+                await asyncio.sleep(0)
+
+    def _finish(self, complain: Complain) -> None:
+        try:
+            for _ in self._decisions([each for _, each in self._take(None)]):
+                pass
+        except LedgerError as error:
+            complain(f"the last calls that telemetry told of could not be recorded: {error}")
+
+    def _decisions(self, pool: list[Observed]) -> Iterator[None]:
+        """One after the other, because each may be what the next one repeats. Raises LedgerError."""
+        recent = self._memory.recent
+        counted = {
+            (each.trace_id, each.span_id)
+            for each in pool
+            if each.kind == "call" and each.span_id and each.usage_raw
+        }
+        for seen in in_order(pool, recent):
+            bare = seen.kind == "call" and not seen.usage_raw and not seen.error
+            if bare and recent.wraps_one_of(seen, counted):
+                why = "within"  # the span around it has the counts
+            else:
+                why = recent.recognise(seen, self._own)
+            if not why and seen.kind != "passage":
+                self._record(seen)
+            if seen.kind != "passage":
+                self.counts[why or "new"] = self.counts.get(why or "new", 0) + 1
+            yield
+
+    def _record(self, seen: Observed) -> None:
+        now_ms = self._clock.now_ms()
+        charge = Charge(state="free")
+        if seen.kind == "call":
+            charge = charge_of(seen, self._prices(), self._providers())
+        receipt = observed_receipt(seen, charge, self._next_id(now_ms), now_ms)
+        self._append(receipt)
+        self._memory.recent.add(receipt)
