@@ -35,6 +35,18 @@ def test_counters_are_the_sums_of_the_receipts_in_any_number_of_steps(tmp_path: 
     assert sum(meter.calls.total() for meter in reader.meters.values()) == len(everything)
 
 
+def test_answers_that_no_model_was_asked_for_are_counted_with_what_they_saved(tmp_path: Path) -> None:
+    kinds = {1: "exact", 2: "exact", 3: "semantic"}
+    calls = [make_receipt(n, cached=kind, saved_nanos=n * 100) for n, kind in kinds.items()]
+    write_ledger(tmp_path, [*calls, make_receipt(4)])
+    reader = MeterReader(-1, BOUNDS_US)
+    with open_readonly(tmp_path) as db:
+        reader.catch_up(db)
+        reader.catch_up(db)
+    assert reader.kept_calls == {"exact": 2, "semantic": 1}
+    assert reader.kept_nanos == {"exact": 300, "semantic": 300}
+
+
 def test_counters_begin_where_they_are_told_to(tmp_path: Path) -> None:
     write_ledger(tmp_path, [make_receipt(n) for n in range(10)])
     with open_readonly(tmp_path) as db:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from freehold.testing.standin import Behaviour, Standin
 from tests.house import House, provider
@@ -156,3 +157,16 @@ def test_the_document_knows_all_of_it(house: House) -> None:
     assert body == {"$ref": "#/components/schemas/GrantIn"}
     for name in ("GrantIn", "OutcomeIn", "ExplainIn", "BudgetView", "LimitView", "Explanation"):
         assert name in document["components"]["schemas"]
+
+
+def test_prometheus_is_told_what_is_spent_left_and_chosen(house: House) -> None:
+    assert ask(house, "auto", max_tokens=10).status == 200
+    with house.wire() as wire:
+        text = wire.call("/metrics").body.decode()
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    (row,) = [row for row in get(house, "/api/v1/budgets") if row["budget"] == "all per month"]
+    spent = {s.labels["budget"]: s.value for s in families["freehold_budget_spent_usd"].samples}
+    assert spent["all per month"] == pytest.approx((row["spent_nanos"] + row["expired_nanos"]) / 1e9)
+    assert sum(s.value for s in families["freehold_routed_calls"].samples) >= 1
+    assert families["freehold_limit_left_ratio"].samples, "a provider told its limits above"
+    assert "writer" not in text, "names that clients give are no labels"

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from freehold.core.config_diff import ReloadPlan
 from freehold.core.deaths import Certificate
 from freehold.core.errors import ConfigError, FreeholdError
@@ -34,7 +36,16 @@ from freehold.web.control import (
     ServerView,
     StatusView,
 )
-from freehold.web.money import BeliefView, GrantIn, OutcomeView, ShadowTask, ShadowView
+from freehold.web.money import (
+    BeliefView,
+    CacheMeter,
+    ChoiceMeter,
+    GrantIn,
+    MoneyMeter,
+    OutcomeView,
+    ShadowTask,
+    ShadowView,
+)
 from freehold.web.telemetry import OtlpAnswer, Signal
 
 RECEIPT = Receipt(id="rcp-1", outcome="ok", started_ms=1_000, model="m", project="site")
@@ -204,6 +215,15 @@ class FakeControl:
             servers=tuple(self.servers()),
             deployments=(meter,),
             deaths={("tiny", "oom-cgroup"): 1},
+            money=MoneyMeter(
+                budgets=(BUDGET, replace(BUDGET, subject="b", left_nanos=7), replace(BUDGET, label="all")),
+                limits=(LIMIT, replace(LIMIT, window="week", left=None, resets_ms=None)),
+                cache=CacheMeter(
+                    hits={"exact": 3}, saved_nanos={"exact": 2_000_000_000}, misses=4, entries=2
+                ),
+                choices=ChoiceMeter(tiers={"local": 5}, escalations=1),
+                shadow=self.money.shadow(),
+            ),
         )
 
     async def refresh(self) -> None:

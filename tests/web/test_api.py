@@ -75,6 +75,27 @@ def test_prometheus_is_told_in_its_text_format(client: TestClient) -> None:
     assert infinite[0].value == 2
 
 
+def test_prometheus_is_told_of_money_and_never_of_a_clients_own_words(client: TestClient) -> None:
+    text = client.get("/metrics").text
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+
+    def told(name: str) -> dict[tuple[str, ...], float]:
+        return {tuple(s.labels.values()): s.value for s in families[f"freehold_{name}"].samples}
+
+    assert told("budget_limit_usd") == {("agent:* per day",): 2.0, ("all",): 2.0}
+    assert told("budget_spent_usd") == {("agent:* per day",): 1.2, ("all",): 0.6}
+    assert told("budget_held_usd") == {("agent:* per day",): 0.8, ("all",): 0.4}
+    assert told("budget_left_usd") == {("agent:* per day",): 7e-9, ("all",): 1.0}
+    assert told("limit_left_ratio") == {("", "openai", "5h"): 0.25}
+    assert told("limit_reset_timestamp_seconds") == {("", "openai", "5h"): 9.0}
+    assert told("cache_hits") == {("exact",): 3}
+    assert told("cache_saved_usd") == {("exact",): 2.0}
+    assert (told("cache_misses"), told("cache_entries")) == ({(): 4}, {(): 2})
+    assert (told("routed_calls"), told("escalations")) == ({("local",): 5}, {(): 1})
+    assert (told("shadow_compared"), told("shadow_good_ratio")) == ({(): 4}, {(): 0.75})
+    assert "writer" not in text
+
+
 def test_health_says_why_it_is_not_well(client: TestClient, control: FakeControl) -> None:
     assert client.get("/api/v1/health").status_code == 200
     control.ok = False

@@ -52,6 +52,7 @@ from freehold.web.control import (
     ServerView,
     StatusView,
 )
+from freehold.web.money import ChoiceMeter, MoneyMeter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +164,21 @@ class HouseControl:
             servers=tuple(self.servers()),
             deployments=self._meters.deployments(),
             deaths=dict(self._deaths),
+            money=self._money_meter(),
+        )
+
+    def _money_meter(self) -> MoneyMeter:
+        named = {(each.provider, each.model_id) for each in self._gateway.catalog.deployments.values()}
+        router, answers = self._gateway.router, self._gateway.answers
+        return MoneyMeter(
+            budgets=self.money.budgets(),
+            limits=[
+                view for view in self.money.limits() if not view.model or (view.provider, view.model) in named
+            ],
+            cache=self._meters.kept(None if answers is None else answers.counts()),
+            choices=ChoiceMeter()
+            if router is None
+            else ChoiceMeter(tiers=dict(router.decided), escalations=router.escalations),
         )
 
     # -- awaited

@@ -6,11 +6,13 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from freehold.cache.answers import AnswerCounts
 from freehold.core.clock import Clock
 from freehold.receipts.journal import LedgerError
 from freehold.receipts.meters import MeterReader, Pace, Timing, newest_entry, paces
 from freehold.receipts.query import open_readonly
 from freehold.web.control import BOUNDS_S, DeploymentMeter, Histogram, ServerSpeed
+from freehold.web.money import CacheMeter
 
 _WINDOW_S = 60
 _NO_PLACE = "none"
@@ -26,6 +28,8 @@ class Meters:
         self._reader: MeterReader | None = None
         self._paces: Mapping[str, Pace] = {}
         self._deployments: tuple[DeploymentMeter, ...] = ()
+        self._kept_calls: Mapping[str, int] = {}
+        self._kept_nanos: Mapping[str, int] = {}
         self._lock = threading.Lock()
 
     def begin(self) -> None:
@@ -52,6 +56,7 @@ class Meters:
                     self._paces = paces(db, self._clock.now_ms())
             except LedgerError:
                 return
+            self._kept_calls, self._kept_nanos = dict(reader.kept_calls), dict(reader.kept_nanos)
             self._deployments = tuple(
                 DeploymentMeter(
                     deployment=name or _NO_PLACE,
@@ -67,6 +72,15 @@ class Meters:
     def deployments(self) -> tuple[DeploymentMeter, ...]:
         """Those that were asked since the start, as of the last `catch_up`."""
         return self._deployments
+
+    def kept(self, counts: AnswerCounts | None) -> CacheMeter:
+        """Calls that no model was asked for. `counts`: what the cache says of itself, where there is one."""
+        return CacheMeter(
+            hits=self._kept_calls,
+            saved_nanos=self._kept_nanos,
+            misses=0 if counts is None else counts.misses,
+            entries=0 if counts is None else counts.entries,
+        )
 
     def speed(self, server: str) -> ServerSpeed:
         """How fast a server answered lately, as of the last `catch_up`."""

@@ -71,6 +71,10 @@ class MeterReader:
         self._bounds_us = tuple(bounds_us)
         self.meters: dict[str, Meter] = {}
         """By deployment; "" for calls that were refused before one was chosen."""
+        self.kept_calls: Counter[str] = Counter()
+        """Calls that no model was asked for, by how they were answered: `exact`, `semantic`, ..."""
+        self.kept_nanos: Counter[str] = Counter()
+        """What these saved."""
 
     def catch_up(self, db: sqlite3.Connection) -> None:
         """Count what was projected since the last time."""
@@ -89,6 +93,9 @@ class MeterReader:
                 meter.tokens[bucket] += count
             _add(meter.first_byte, row[7], row[6], row[18 : 18 + bounds])
             _add(meter.total, row[3], row[5], row[18 + bounds :])
+        for kind, calls, saved_nanos in db.execute(sql["kept"], span):
+            self.kept_calls[kind] += calls
+            self.kept_nanos[kind] += saved_nanos
         self._seen = newest
 
     def _sums(self, expression: str) -> str:

@@ -93,6 +93,9 @@ class Router:
         """Tokens of answers, by kind of task."""
         self._calls: OrderedDict[str, Routed] = OrderedDict()
         """The newest calls by receipt, so that an outcome finds its kind of task, and teaches the learner."""
+        self.decided: dict[str, int] = {}
+        """Calls by the tier of their first candidate."""
+        self.escalations = 0
 
     def use(self, rules: RoutingRules, places: Sequence[Place], names: Collection[str] = ()) -> None:
         """From now on choose by these. `names` are the names of the catalog: one called `auto` is what it
@@ -129,7 +132,11 @@ class Router:
             self._notice(former.deployment, former.task, former.receipt, "retry")
             ask = replace(ask, failed=(former.deployment,))
         world = self.world(ask, standing, now_ms, budget_left_nanos)
-        return Routed(ask, self.judge(ask, world, chance))
+        decision = self.judge(ask, world, chance)
+        if decision.candidates:
+            tier = self._places[decision.candidates[0].name].tier
+            self.decided[tier] = self.decided.get(tier, 0) + 1
+        return Routed(ask, decision)
 
     def read(self, ask: Ask) -> Ask:
         """The call with what memory adds: the kind of task as recognised, the usual length of an answer."""
@@ -196,6 +203,7 @@ class Router:
     def insufficient(self, routed: Routed, deployment: str, receipt: str) -> None:
         """An answer was seen to be not good enough (`escalate.insufficient`): counted against its place."""
         _remember(self._calls, receipt, routed)
+        self.escalations += 1
         self._notice(deployment, routed.decision.task, receipt, "escalation")
 
     def learn(self, outcome: Outcome) -> None:

@@ -17,7 +17,7 @@ from freehold.core.memory import MachineMemory
 from freehold.receipts.entries import Receipt
 from freehold.receipts.query import CostRow, Filter, Grouping, Row
 from freehold.supervisor.plan_view import PlanView
-from freehold.web.money import MoneyControl
+from freehold.web.money import MoneyControl, MoneyMeter
 from freehold.web.telemetry import TelemetryControl
 
 ServerState = Literal["stopped", "starting", "loading", "ready", "draining", "stopping", "backoff", "failed"]
@@ -207,6 +207,7 @@ class MetricsView(msgspec.Struct, frozen=True, kw_only=True):
     deployments: tuple[DeploymentMeter, ...]
     deaths: Mapping[tuple[str, str], int] = {}
     """By server and cause, since Freehold started."""
+    money: MoneyMeter = MoneyMeter()
 
 
 class ReceiptPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from freehold.web.control import (
@@ -22,10 +22,10 @@ from freehold.web.control import (
     ServerView,
     StatusView,
 )
+from freehold.web.families import NANOS, Family, counter, gauge
+from freehold.web.money_metrics import money_families
 
-Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-NANOS = 1_000_000_000
 
 
 def exposition(view: MetricsView) -> bytes:
@@ -42,17 +42,18 @@ class _Families(Collector):
     def collect(self) -> Iterator[Family]:
         yield from _house(self._view.status)
         yield from _servers(self._view.servers)
-        yield _counter(
+        yield counter(
             "freehold_server_deaths",
             "Ends of model servers by cause.",
             ("server", "cause"),
             ((key, count) for key, count in self._view.deaths.items()),
         )
         yield from _deployments(self._view.deployments)
+        yield from money_families(self._view.money)
 
 
 def _house(status: StatusView) -> Iterator[Family]:
-    yield _gauge("freehold_info", "Version in the label.", ("version",), [((status.version,), 1)])
+    yield gauge("freehold_info", "Version in the label.", ("version",), [((status.version,), 1)])
     for name, words, value in (
         ("freehold_start_time_seconds", "When it started, Unix time.", status.started_ms / 1000),
         ("freehold_calls_in_flight", "Calls under way.", status.in_flight),
@@ -61,7 +62,7 @@ def _house(status: StatusView) -> Iterator[Family]:
         ("freehold_ledger_signed_entries", "Entries under a signed checkpoint.", status.ledger.signed),
         ("freehold_ledger_projected_entries", "Entries in the database.", status.ledger.projected),
     ):
-        yield _gauge(name, words, (), [((), value)])
+        yield gauge(name, words, (), [((), value)])
 
 
 def _servers(servers: Iterable[ServerView]) -> Iterator[Family]:
@@ -69,7 +70,7 @@ def _servers(servers: Iterable[ServerView]) -> Iterator[Family]:
     states = [
         ((view.name, state), int(view.state == state)) for view in views for state in get_args(ServerState)
     ]
-    yield _gauge("freehold_server_state", "1 for the state it is in.", ("server", "state"), states)
+    yield gauge("freehold_server_state", "1 for the state it is in.", ("server", "state"), states)
     columns: tuple[tuple[str, str, list[float | None]], ...] = (
         ("slots", "Calls that it can work on.", [v.slots for v in views]),
         ("in_flight", "Calls that hold a slot.", [v.in_flight for v in views]),
@@ -87,37 +88,37 @@ def _servers(servers: Iterable[ServerView]) -> Iterator[Family]:
         samples = [
             ((view.name,), value) for view, value in zip(views, values, strict=True) if value is not None
         ]
-        yield _gauge(f"freehold_server_{name}", words, ("server",), samples)
+        yield gauge(f"freehold_server_{name}", words, ("server",), samples)
     shares = [
         ((view.name, str(share.gpu)), share.measured_bytes)
         for view in views
         for share in view.memory.gpus
         if share.measured_bytes is not None
     ]
-    yield _gauge("freehold_server_vram_bytes", "GPU memory measured.", ("server", "gpu"), shares)
+    yield gauge("freehold_server_vram_bytes", "GPU memory measured.", ("server", "gpu"), shares)
     for name, words, counts in (
         ("restarts", "Starts after a death.", [view.restarts for view in views]),
         ("loads", "Times it became ready.", [view.loads for view in views]),
     ):
         pairs = [((view.name,), count) for view, count in zip(views, counts, strict=True)]
-        yield _counter(f"freehold_server_{name}", words, ("server",), pairs)
+        yield counter(f"freehold_server_{name}", words, ("server",), pairs)
 
 
 def _deployments(meters: Iterable[DeploymentMeter]) -> Iterator[Family]:
     found = tuple(meters)
-    yield _counter(
+    yield counter(
         "freehold_calls",
         "Ended calls by outcome.",
         ("deployment", "outcome"),
         (((m.deployment, outcome), count) for m in found for outcome, count in m.calls.items()),
     )
-    yield _counter(
+    yield counter(
         "freehold_tokens",
         "Tokens by bucket of usage.",
         ("deployment", "bucket"),
         (((m.deployment, bucket), count) for m in found for bucket, count in m.tokens.items()),
     )
-    yield _counter(
+    yield counter(
         "freehold_cost_usd",
         "Cost by who vouches for it; exact figures are in the receipts.",
         ("deployment", "state"),
@@ -142,20 +143,3 @@ def _buckets(histogram: Histogram) -> Iterator[tuple[str, float]]:
 
 def _seconds(ms: int | None) -> float | None:
     return None if ms is None else ms / 1000
-
-
-Samples = Iterable[tuple[tuple[str, ...], float]]
-
-
-def _gauge(name: str, words: str, labels: tuple[str, ...], samples: Samples) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, words, labels=labels)
-    for values, value in samples:
-        family.add_metric(values, value)
-    return family
-
-
-def _counter(name: str, words: str, labels: tuple[str, ...], samples: Samples) -> CounterMetricFamily:
-    family = CounterMetricFamily(name, words, labels=labels)
-    for values, value in samples:
-        family.add_metric(values, value)
-    return family

@@ -5,7 +5,7 @@ What may still be spent, what providers allow, who answers a call and why, and h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Protocol
 
 import msgspec
@@ -82,6 +82,37 @@ class ShadowView(msgspec.Struct, frozen=True, kw_only=True):
     budget_nanos: int = 0
     """For a day."""
     tasks: tuple[ShadowTask, ...] = ()
+
+
+class CacheMeter(msgspec.Struct, frozen=True, kw_only=True):
+    """Counters of calls that could be answered without a model. Money is integer nano-USD."""
+
+    hits: Mapping[str, int] = {}
+    """By how: `exact`, `semantic`, ..."""
+    saved_nanos: Mapping[str, int] = {}
+    misses: int = 0
+    entries: int = 0
+    """Answers in memory now."""
+
+
+class ChoiceMeter(msgspec.Struct, frozen=True, kw_only=True):
+    """Counters of calls that left the choice to the router."""
+
+    tiers: Mapping[str, int] = {}
+    """By the tier of the first candidate."""
+    escalations: int = 0
+    """Answers that were not good enough and were passed up."""
+
+
+class MoneyMeter(msgspec.Struct, frozen=True, kw_only=True):
+    """What `/metrics` tells of money and choices."""
+
+    budgets: Sequence[BudgetView] = ()
+    limits: Sequence[LimitView] = ()
+    """Only of models that the catalog names."""
+    cache: CacheMeter = CacheMeter()
+    choices: ChoiceMeter = ChoiceMeter()
+    shadow: ShadowView = ShadowView(at_work=False)
 
 
 class MoneyControl(Protocol):

@@ -11,6 +11,11 @@ FROM calls
 WHERE seq > :after AND seq <= :upto AND kind = 'call'
 GROUP BY 1, 2, 3;
 
+-- name: kept
+SELECT cached, count(*), sum(saved_nanos) FROM calls
+WHERE seq > :after AND seq <= :upto AND kind = 'call' AND cached <> ''
+GROUP BY 1;
+
 -- name: paces
 -- A call counts in the second in which it ended. A minute of calls is few rows at the end of the table.
 SELECT server, count(*),
