@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from freehold.app.budgets import HouseBudgets, look
 from freehold.core.config_budgets import BudgetConfig
@@ -111,6 +112,16 @@ def test_what_the_last_run_s_end_comes_to_is_told_and_what_was_told_before_is_no
     assert told == ["budget all per day: 80 % is spent, 0.85 of 1.00 USD"]
     opened(tmp_path, say=told.append)
     assert len(told) == 1
+
+
+def test_electricity_of_our_own_machine_is_no_matter_of_budgets(tmp_path: Path) -> None:
+    own = replace(receipt("r1", 60 * CENT), provider="", server="qwen", deployment="qwen")
+    record(tmp_path, receipt("r0", 30 * CENT), own)
+    house = opened(tmp_path)
+    house.spent(replace(own, id="r2"))
+    assert only(house.book).balances[SPENT] == 30 * CENT
+    (tmp_path / "receipts.db").unlink()
+    assert only(opened(tmp_path).book).balances[SPENT] == 30 * CENT, "also from the log alone"
 
 
 def test_limits_may_be_changed_between_two_runs(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ class HouseBudgets:
             _fill(self.book, rule, sums)
             for receipt in spending.newer:
                 subject = subject_of(rule.scope, payer_of(receipt))
-                if receipt.cost_nanos and subject is not None:
+                if paid_nanos(receipt) and subject is not None:
                     self.book.spent_by(rule.label, subject, receipt.cost_nanos, receipt.started_ms)
 
     async def keep(self, clock: Clock, every_s: float = TICK_S) -> None:
@@ -105,6 +105,11 @@ class HouseBudgets:
     def views(self, now_ms: int) -> tuple[BudgetView, ...]:
         """How all budgets stand."""
         return views(self.book.rules, self.book.accounts(), now_ms)
+
+    def spent(self, receipt: Receipt) -> None:
+        """A call that did not come through here has cost money."""
+        if paid_nanos(receipt):
+            self.tell(self.book.spent(payer_of(receipt), receipt.cost_nanos, receipt.started_ms))
 
     def grant(self, name: str, nanos: int, now_ms: int) -> BudgetView:
         """Allow a budget more than its limit, in its present window; below zero takes back. `name` as views
@@ -173,7 +178,7 @@ def book_of(rules: Sequence[Rule], spending: Spending, standing: Standing) -> Bu
     for rule, sums in zip(rules, spending.sums, strict=True):
         _fill(book, rule, sums)
     for receipt in spending.newer:
-        if receipt.cost_nanos:
+        if paid_nanos(receipt):
             book.spent(payer_of(receipt), receipt.cost_nanos, receipt.started_ms)
     for posting in standing.expired:
         book.expired(posting, again=True)
@@ -187,6 +192,11 @@ def _fill(book: BudgetBook, rule: Rule, sums: Iterable[Spent]) -> None:
         subject = subject_of(rule.scope, _payer_of_sum(rule.scope.kind, spent))
         if subject is not None:
             book.spent_by(rule.label, subject, spent.nanos, spent.at_ms)
+
+
+def paid_nanos(receipt: Receipt) -> int:
+    """What was paid to a provider: electricity and wear of our own machine are no matter of budgets."""
+    return receipt.cost_nanos if receipt.provider else 0
 
 
 def payer_of(receipt: Receipt) -> Payer:

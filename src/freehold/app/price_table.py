@@ -29,6 +29,8 @@ class HousePrices:
         self._complain = complain
         self._overrides = overrides_of(said or {})
         self._at_hand = False
+        self.book = PriceBook.empty(self._overrides)
+        """The prices in force."""
 
     def first(self) -> PriceBook:
         """The table of an earlier start, else none yet: making it must not delay the port."""
@@ -45,7 +47,7 @@ class HousePrices:
             return
         try:
             path = await asyncio.to_thread(ensure_snapshot, self._folder)
-            use(PriceBook.load(path, self._overrides))
+            use(self._kept(PriceBook.load(path, self._overrides)))
         except PriceTableError as error:
             self._complain(f"costs will be unknown: {error}")
 
@@ -60,6 +62,7 @@ class HousePrices:
         use(self._kept(book))
 
     def _kept(self, book: PriceBook) -> PriceBook:
+        self.book = book
         if self._overrides:
             try:
                 keep_document(self._folder, "overrides", book.overrides_document)

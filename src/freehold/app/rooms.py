@@ -26,6 +26,7 @@ from freehold.core.errors import ConfigError
 from freehold.core.servers import ServerSpec
 from freehold.gateway.gateway import Gateway
 from freehold.gateway.parts import Parts
+from freehold.receipts.entries import Receipt
 from freehold.receipts.ledger import Ledger
 from freehold.routing.router import Router
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from freehold.app.budgets import HouseBudgets
     from freehold.app.cache import HouseCache
     from freehold.app.energy import HouseEnergy
+    from freehold.app.telemetry import HouseTelemetry
 
 Say = Callable[[str, str], None]
 """A stage and a text, for people; a warning."""
@@ -59,6 +61,8 @@ class OptionalRooms:
         """None here and below: nothing is configured."""
         self.cache: HouseCache | None = None
         self.energy: HouseEnergy | None = None
+        self.telemetry: HouseTelemetry | None = None
+        """None until somebody sends some."""
         self.outcomes: OutcomeBook | None = None
         """There once `serve` has been called."""
 
@@ -72,6 +76,8 @@ class OptionalRooms:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.telemetry is not None:
+            await self.telemetry.settle()
         if self.outcomes is not None:
             with contextlib.suppress(OSError):
                 await self.outcomes.save()
@@ -105,6 +111,7 @@ class OptionalRooms:
         """The port is open. From now on the router follows the gateway's catalog and prices. Blocks: reads
         what is believed of deployments; before the first call."""
         self._port = port
+        self._gateway, self._ledger, self._next_id = gateway, ledger, next_id
         self.outcomes = OutcomeBook(
             self._home,
             self.router,
@@ -146,6 +153,8 @@ class OptionalRooms:
                 await self._use_cache(config.cache, gateway)
             case "energy":
                 await self._use_energy(config)
+            case "telemetry" if self.telemetry is not None:
+                self.telemetry.use(config.telemetry)
             case _:  # read where it is needed
                 return
         self._furnish(gateway)
@@ -218,6 +227,30 @@ class OptionalRooms:
         await self._beside.end("energy")
         self.energy = None
         self._open_energy(config)
+
+    def listen(self) -> HouseTelemetry:
+        """Who takes in telemetry; made when the first comes."""
+        if self.telemetry is None:
+            from freehold.app.telemetry import HouseTelemetry  # noqa: PLC0415 - see the module
+
+            gateway, prices = self._gateway, self.prices
+            telemetry = self.telemetry = HouseTelemetry(
+                self._config.telemetry,
+                self._home,
+                self._record_told,
+                self._next_id,
+                lambda: prices.book,
+                self._clock,
+            )
+            telemetry.use_port(self._port, lambda: gateway.catalog.providers)
+            self._beside.begin("telemetry", lambda: telemetry.keep(lambda text: self._say("telemetry", text)))
+        return self.telemetry
+
+    def _record_told(self, receipt: Receipt) -> None:
+        """What somebody else's call has cost counts in budgets, as it will at the next start."""
+        self._ledger.append(receipt)
+        if self.budgets is not None and receipt.kind == "call":
+            self.budgets.spent(receipt)
 
     # -- choosing
 

@@ -15,4 +15,10 @@ class HouseReceiver:
     async def receive(
         self, signal: Signal, body: bytes, content_type: str, content_encoding: str
     ) -> OtlpAnswer:
-        return OtlpAnswer(status=503, content_type="application/json", body=b"{}", retry_after_s=5)
+        answer = await self._rooms.listen().receive(signal, body, content_type, content_encoding)
+        return OtlpAnswer(
+            status=answer.status,
+            content_type=answer.content_type,
+            body=answer.body,
+            retry_after_s=answer.retry_after_s,
+        )

@@ -7,7 +7,9 @@ from typing import Literal
 
 import msgspec
 
-Stage = Literal["config", "ledger", "listening", "server", "discovery", "budget", "ready", "stopping"]
+Stage = Literal[
+    "config", "ledger", "listening", "server", "discovery", "budget", "telemetry", "ready", "stopping"
+]
 
 RUN_FILE = "run.json"
 """Name of the file in the state folder by which other commands find the running Freehold."""

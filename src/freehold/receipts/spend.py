@@ -1,5 +1,5 @@
-"""What was spent since when, for those who must know it exactly at a start: from the projection, and from the
-entries at the end of the log that it does not have yet.
+"""What was paid to providers since when, for those who must know it exactly at a start: from the projection,
+and from the entries at the end of the log that it does not have yet.
 
 Sums are of receipts by the time at which their calls started. Reads files; not for the hot path.
 """

@@ -1,0 +1,121 @@
+"""Programs that call models by themselves tell of it over OTLP: receipts come of it, and budgets count it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from freehold.receipts.entries import Receipt
+from freehold.testing.standin import Standin
+from tests.house import CLIENT_KEY, House, provider
+from tests.walks.priced import priced
+from tests.wire import Answer
+
+BUDGETS = [{"scope": "all", "limit_usd": 1.0, "window": "total"}]
+
+
+def span(number: int, **attributes: Any) -> dict[str, Any]:
+    said = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "alpha",
+        "gen_ai.request.model": "m",
+        "gen_ai.response.model": "m",
+        "gen_ai.usage.input_tokens": 1000,
+        "gen_ai.usage.output_tokens": 100,
+        **attributes,
+    }
+    now_ns = time.time_ns()
+    return {
+        "traceId": f"{number:032x}",
+        "spanId": f"{number:016x}",
+        "name": "chat m",
+        "kind": 3,
+        "startTimeUnixNano": str(now_ns - 10**9),
+        "endTimeUnixNano": str(now_ns),
+        "attributes": [
+            {
+                "key": key,
+                "value": {"intValue": str(value)} if isinstance(value, int) else {"stringValue": value},
+            }
+            for key, value in said.items()
+        ],
+    }
+
+
+def export(*spans: dict[str, Any]) -> bytes:
+    return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": list(spans)}]}]}).encode()
+
+
+def send(house: House, path: str, body: bytes, **headers: str) -> Answer:
+    said = {name.replace("_", "-"): value for name, value in headers.items()}
+    with house.wire() as wire:
+        return wire.call(path, body, headers=said)
+
+
+def told(house: House, count: int) -> list[Receipt]:
+    """Receipts of calls that did not come through here rest for a second before they are written."""
+    return house.wait_receipts(count)
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Standin]:
+    with Standin(("m",)) as standin:
+        yield standin
+
+
+@pytest.fixture
+def house(tmp_path: Path, upstream: Standin) -> Iterator[House]:
+    config = {"providers": {"alpha": provider(upstream)}, "prices": priced(upstream), "budgets": BUDGETS}
+    running = House(tmp_path, config)
+    yield running
+    running.stop()
+
+
+def test_a_span_becomes_a_receipt_and_its_cost_counts_in_the_budget(house: House) -> None:
+    answer = send(house, "/v1/traces", gzip.compress(export(span(1))), content_encoding="gzip")
+    assert (answer.status, answer.json()) == (200, {})
+    (receipt,) = told(house, 1)
+    assert (receipt.provider, receipt.usage.fresh_in, receipt.usage.output_total) == ("alpha", 1000, 100)
+    assert receipt.cost_nanos == 4_500_000  # 1000 x 3 USD/M + 100 x 15 USD/M
+    with house.wire() as wire:
+        (row,) = wire.call("/api/v1/budgets").json()
+    assert row["spent_nanos"] == receipt.cost_nanos
+    house.stop()
+    house.restart()
+    with house.wire() as wire:
+        (row,) = wire.call("/api/v1/budgets").json()
+    assert row["spent_nanos"] == receipt.cost_nanos, "the same after a restart"
+
+
+def test_megabytes_pass_and_what_is_no_otlp_is_refused_in_its_own_shape(house: House) -> None:
+    prompt = "x" * 60_000
+    large = export(*(span(number, **{"gen_ai.prompt": prompt}) for number in range(1, 81)))
+    assert len(large) > 4_000_000
+    assert send(house, "/v1/traces", large).status == 200
+    assert len(told(house, 80)) == 80
+    for path in ("/v1/traces", "/v1/metrics", "/v1/logs"):
+        refused = send(house, path, b"{", content_type="application/json")
+        assert (refused.status, refused.json()["code"]) == (400, 3), refused.body
+        refused = send(house, path, b"\xff\xff", content_type="application/x-protobuf")
+        assert (refused.status, refused.header("content-type")) == (400, "application/x-protobuf")
+    assert send(house, "/v1/traces", b"x", content_type="text/plain").status == 415
+    assert send(house, "/v1/metrics", b"{}").status == 200
+
+
+def test_with_keys_an_exporter_needs_one_like_everybody(tmp_path: Path, upstream: Standin) -> None:
+    config = {"providers": {"alpha": provider(upstream)}, "auth": {"keys": [CLIENT_KEY]}}
+    house = House(tmp_path, config)
+    try:
+        assert send(house, "/v1/traces", export(span(1))).status == 401
+        keyed = send(house, "/v1/traces", export(span(1)), authorization=f"Bearer {CLIENT_KEY}")
+        assert keyed.status == 200
+    finally:
+        house.stop()
+    (receipt,) = house.receipts()
+    assert receipt.usage.fresh_in == 1000, "what rests is written at the end"
