@@ -16,7 +16,7 @@ from freehold.adapters.telemetry.intake import Answer, Refused, encoding_of, rea
 from freehold.adapters.telemetry.observe import Told, identities, observe
 from freehold.adapters.telemetry.signals import Batch, Signal
 from freehold.app.telemetry_forward import Collector, Forwarder
-from freehold.app.telemetry_prices import charge_of
+from freehold.app.telemetry_prices import charge_of, provider_at
 from freehold.app.telemetry_recent import LedgerMemory
 from freehold.core.catalog import Provider
 from freehold.core.clock import Clock
@@ -215,12 +215,19 @@ class HouseTelemetry:
             if bare and recent.wraps_one_of(seen, counted):
                 why = "within"  # the span around it has the counts
             else:
-                why = recent.recognise(seen, self._own)
+                why = recent.recognise(seen, self._own, elsewhere=self._is_elsewhere(seen.address))
             if not why and seen.kind != "passage":
                 self._record(seen)
             if seen.kind != "passage":
                 self.counts[why or "new"] = self.counts.get(why or "new", 0) + 1
             yield
+
+    def _is_elsewhere(self, address: str) -> bool:
+        """A provider's place. What is at other addresses, like a proxy's, may be before ours."""
+        if not address:
+            return False
+        configured = provider_at(address, self._providers())
+        return configured is not None or self._prices().price_id_of(f"https://{address}/") is not None
 
     def _record(self, seen: Observed) -> None:
         now_ms = self._clock.now_ms()

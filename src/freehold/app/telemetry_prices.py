@@ -30,7 +30,7 @@ _PRICE_IDS: Mapping[str, str] = {
 def charge_of(seen: Observed, book: PriceBook, providers: Mapping[str, Provider]) -> Charge:
     """The cost of a call. `computed` only where its address tells whose prices hold: a client library that
     calls itself `openai` may talk to anybody, so by its word alone the cost is `estimated`."""
-    configured = _configured(seen.address, providers)
+    configured = provider_at(seen.address, providers)
     name = configured.name if configured is not None else seen.provider
     if not seen.usage_raw:
         if seen.error:
@@ -62,7 +62,7 @@ def _stated(seen: Observed, name: str) -> Charge:
     return Charge(seen.stated_nanos, "estimated", provider=name)
 
 
-def _configured(address: str, providers: Mapping[str, Provider]) -> Provider | None:
+def provider_at(address: str, providers: Mapping[str, Provider]) -> Provider | None:
     """The provider of the configuration that is at this address."""
     if not address:
         return None

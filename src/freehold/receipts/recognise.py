@@ -68,6 +68,7 @@ class Recent:
         self._own: list[Mark] = []
         self._own_ended: list[int] = []
         self._parents: OrderedDict[SpanKey, str] = OrderedDict()
+        self._decided: OrderedDict[SpanKey, str] = OrderedDict()
         self._covered: OrderedDict[tuple[SpanKey, str], None] = OrderedDict()
         self._tools: OrderedDict[SpanKey, str] = OrderedDict()
 
@@ -98,11 +99,17 @@ class Recent:
 
     # -- questions
 
-    def recognise(self, seen: Observed, own_addresses: Collection[str] = ()) -> str:
-        """By what it is known that there is an entry already; empty when it is new."""
-        why = self._tool_known(seen) if seen.kind == "tool" else self._call_known(seen, own_addresses)
+    def recognise(self, seen: Observed, own: Collection[str] = (), *, elsewhere: bool = False) -> str:
+        """By what it is known that there is an entry already; empty when it is new. `own` are our addresses;
+        `elsewhere`: the exporter names a place that is known not to be ours, nor before ours."""
+        why = self._tool_known(seen) if seen.kind == "tool" else self._call_known(seen, own)
+        if not why and seen.kind == "call" and not elsewhere and self._by_time(seen):
+            why = "time"
         if why or seen.kind != "passage":
             self._cover(seen)
+        if seen.span_id and seen.kind != "passage":
+            self._decided[seen.trace_id, seen.span_id] = why
+            _bound(self._decided, self._most_spans)
         return why
 
     def wraps_one_of(self, seen: Observed, spans: Collection[SpanKey]) -> bool:
@@ -112,27 +119,24 @@ class Recent:
     def depth(self, seen: Observed) -> int:
         return sum(1 for _ in self._around(seen))
 
-    def _call_known(self, seen: Observed, own_addresses: Collection[str]) -> str:
+    def _call_known(self, seen: Observed, own: Collection[str]) -> str:
         span = (seen.trace_id, seen.span_id)
         if seen.receipt:
             return "receipt"
-        if seen.address and seen.address.lower() in own_addresses:
+        if seen.address and seen.address.lower() in own:
             return "address"
-        if seen.span_id and span in self._by_span:
+        if seen.span_id and (span in self._by_span or span in self._decided):
             return "span"
         if _echo(seen) in self._by_id:
             return "again"
         if any(self._same(mark, seen, each) for each in _ids(seen) for mark in self._by_id.get(each, ())):
             return "id"
-        if seen.kind == "passage":
-            return ""
-        if seen.span_id and (span, "call") in self._covered:
-            return "wraps"
-        return "time" if self._by_time(seen) else ""
+        covered = seen.kind == "call" and seen.span_id and (span, "call") in self._covered
+        return "wraps" if covered else ""
 
     def _tool_known(self, seen: Observed) -> str:
         span = (seen.trace_id, seen.span_id)
-        if seen.span_id and span in self._by_span:
+        if seen.span_id and (span in self._by_span or span in self._decided):
             return "span"
         if _echo(seen) in self._by_id:
             return "again"
@@ -157,8 +161,6 @@ class Recent:
 
     def _by_time(self, seen: Observed) -> bool:
         """One of our calls that nothing speaks against, within the time that the exporter gives."""
-        if seen.address:
-            return False  # it went elsewhere
         slack_ms = SLACK_MS if seen.duration_us is not None else _UNTIMED_MS
         first = bisect_left(self._own_ended, seen.started_ms - slack_ms)
         who = f"{seen.service}/{seen.exporter}/{seen.session}"

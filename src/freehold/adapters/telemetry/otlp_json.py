@@ -37,7 +37,7 @@ class _Any(msgspec.Struct, rename="camel"):
 
 
 class _Array(msgspec.Struct, rename="camel"):
-    values: list[_Any] = []
+    values: list[_Any] | None = None
 
 
 class _KeyValue(msgspec.Struct, rename="camel"):
@@ -80,16 +80,16 @@ class _Span(msgspec.Struct, rename="camel"):
 
 class _ScopeSpans(msgspec.Struct, rename="camel"):
     scope: _Scope | None = None
-    spans: list[_Span] = []
+    spans: list[_Span] | None = None
 
 
 class _ResourceSpans(msgspec.Struct, rename="camel"):
     resource: _Resource | None = None
-    scope_spans: list[_ScopeSpans] = []
+    scope_spans: list[_ScopeSpans] | None = None
 
 
 class _Traces(msgspec.Struct, rename="camel"):
-    resource_spans: list[_ResourceSpans] = []
+    resource_spans: list[_ResourceSpans] | None = None
 
 
 class _Log(msgspec.Struct, rename="camel"):
@@ -104,16 +104,16 @@ class _Log(msgspec.Struct, rename="camel"):
 
 class _ScopeLogs(msgspec.Struct, rename="camel"):
     scope: _Scope | None = None
-    log_records: list[_Log] = []
+    log_records: list[_Log] | None = None
 
 
 class _ResourceLogs(msgspec.Struct, rename="camel"):
     resource: _Resource | None = None
-    scope_logs: list[_ScopeLogs] = []
+    scope_logs: list[_ScopeLogs] | None = None
 
 
 class _Logs(msgspec.Struct, rename="camel"):
-    resource_logs: list[_ResourceLogs] = []
+    resource_logs: list[_ResourceLogs] | None = None
 
 
 class _NumberPoint(msgspec.Struct, rename="camel"):
@@ -125,12 +125,12 @@ class _NumberPoint(msgspec.Struct, rename="camel"):
 
 
 class _Numbers(msgspec.Struct, rename="camel"):
-    data_points: list[_NumberPoint] = []
+    data_points: list[_NumberPoint] | None = None
     aggregation_temporality: int | str = 0
 
 
 class _Histogram(msgspec.Struct, rename="camel"):
-    data_points: list[dict[str, Any]] = []
+    data_points: list[dict[str, Any]] | None = None
 
 
 class _Metric(msgspec.Struct, rename="camel"):
@@ -144,16 +144,16 @@ class _Metric(msgspec.Struct, rename="camel"):
 
 class _ScopeMetrics(msgspec.Struct, rename="camel"):
     scope: _Scope | None = None
-    metrics: list[_Metric] = []
+    metrics: list[_Metric] | None = None
 
 
 class _ResourceMetrics(msgspec.Struct, rename="camel"):
     resource: _Resource | None = None
-    scope_metrics: list[_ScopeMetrics] = []
+    scope_metrics: list[_ScopeMetrics] | None = None
 
 
 class _Metrics(msgspec.Struct, rename="camel"):
-    resource_metrics: list[_ResourceMetrics] = []
+    resource_metrics: list[_ResourceMetrics] | None = None
 
 
 def read_json(signal: Signal, data: bytes) -> Batch:
@@ -168,11 +168,11 @@ def read_json(signal: Signal, data: bytes) -> Batch:
 def _spans(request: _Traces) -> Batch:
     spans: list[Span] = []
     items = 0
-    for resource in request.resource_spans:
-        for scope in resource.scope_spans:
+    for resource in request.resource_spans or ():
+        for scope in resource.scope_spans or ():
             source = _source(resource.resource, scope.scope)
-            items += len(scope.spans)
-            spans.extend(span for each in scope.spans if (span := _span(source, each)))
+            items += len(scope.spans or ())
+            spans.extend(span for each in scope.spans or () if (span := _span(source, each)))
     return Batch(spans=tuple(spans), items=items, rejected=items - len(spans))
 
 
@@ -214,9 +214,9 @@ def _log_records(request: _Logs) -> Batch:
             time_ns=_whole(said.time_unix_nano) or _whole(said.observed_time_unix_nano),
             attributes=_attributes(said.attributes),
         )
-        for resource in request.resource_logs
-        for scope in resource.scope_logs
-        for said in scope.log_records
+        for resource in request.resource_logs or ()
+        for scope in resource.scope_logs or ()
+        for said in scope.log_records or ()
     ]
     return Batch(logs=tuple(records), items=len(records))
 
@@ -224,19 +224,19 @@ def _log_records(request: _Logs) -> Batch:
 def _points(request: _Metrics) -> Batch:
     points: list[Point] = []
     unread = 0
-    for resource in request.resource_metrics:
-        for scope in resource.scope_metrics:
+    for resource in request.resource_metrics or ():
+        for scope in resource.scope_metrics or ():
             source = _source(resource.resource, scope.scope)
-            for metric in scope.metrics:
+            for metric in scope.metrics or ():
                 for numbers in (metric.sum, metric.gauge):
                     points.extend(_point(source, metric, numbers, each) for each in _each(numbers))
                 for others in (metric.histogram, metric.exponential_histogram, metric.summary):
-                    unread += len(others.data_points) if others else 0
+                    unread += len(others.data_points or ()) if others else 0
     return Batch(points=tuple(points), items=len(points) + unread)
 
 
 def _each(numbers: _Numbers | None) -> list[_NumberPoint]:
-    return numbers.data_points if numbers else []
+    return (numbers.data_points if numbers else None) or []
 
 
 def _point(source: Source, metric: _Metric, numbers: _Numbers | None, said: _NumberPoint) -> Point:
