@@ -12,6 +12,7 @@ import re
 from bisect import bisect_left
 from collections import OrderedDict, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -164,7 +165,7 @@ class Recent:
         slack_ms = SLACK_MS if seen.duration_us is not None else _UNTIMED_MS
         first = bisect_left(self._own_ended, seen.started_ms - slack_ms)
         who = f"{seen.service}/{seen.exporter}/{seen.session}"
-        for mark in self._own[first:]:
+        for mark in islice(self._own, first, None):
             if mark.started_ms > seen.ended_ms + slack_ms:
                 break
             if seen.of_many:
