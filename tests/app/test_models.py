@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from freehold.app.models import model_rows, model_views
+from freehold.app.model_rows import model_rows
+from freehold.app.models import model_views
 from freehold.core.catalog import Catalog, Deployment
 from freehold.core.progress import ModelRow
 from freehold.core.servers import ServerState, ServerView

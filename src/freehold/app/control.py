@@ -63,6 +63,8 @@ class Facts:
     home: Path
     config_file: Path | None
     started_ms: int
+    entries: int
+    """In the ledger, when it started."""
     discovery: Callable[[], Literal["off", "running", "done"]]
 
 
@@ -96,7 +98,7 @@ class HouseControl:
         self._clock = clock
         self.money = HouseMoney(rooms.optional, rooms.gateway, facts.home, clock)
         self.telemetry = HouseReceiver(rooms.optional)
-        self._meters = Meters(facts.home, clock)
+        self._meters = Meters(facts.home, clock, facts.entries)
         self._process = psutil.Process(os.getpid())
 
     # -- from memory, on the loop

@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from freehold.adapters.providers.discover import Discovery, discover, list_models
-from freehold.app.models import model_rows
+from freehold.app.model_rows import model_rows
 from freehold.app.offers import Offers
 from freehold.app.telling import Teller
 from freehold.core.catalog import Catalog

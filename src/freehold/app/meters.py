@@ -9,7 +9,7 @@ from pathlib import Path
 from freehold.cache.answers import AnswerCounts
 from freehold.core.clock import Clock
 from freehold.receipts.journal import LedgerError
-from freehold.receipts.meters import MeterReader, Pace, Timing, newest_entry, paces
+from freehold.receipts.meters import MeterReader, Pace, Timing, paces
 from freehold.receipts.query import open_readonly
 from freehold.web.control import BOUNDS_S, DeploymentMeter, Histogram, ServerSpeed
 from freehold.web.money import CacheMeter
@@ -22,34 +22,21 @@ _NO_PLACE = "none"
 class Meters:
     """`catch_up` reads files and belongs in a worker thread; the rest answers from memory, in any thread."""
 
-    def __init__(self, home: Path, clock: Clock) -> None:
+    def __init__(self, home: Path, clock: Clock, entries: int) -> None:
+        """`entries`: so many the ledger had when Freehold started; what came since is counted."""
         self._home = home
         self._clock = clock
-        self._reader: MeterReader | None = None
+        self._reader = MeterReader(entries - 1, [round(bound * 1e6) for bound in BOUNDS_S])
         self._paces: Mapping[str, Pace] = {}
         self._deployments: tuple[DeploymentMeter, ...] = ()
         self._kept_calls: Mapping[str, int] = {}
         self._kept_nanos: Mapping[str, int] = {}
         self._lock = threading.Lock()
 
-    def begin(self) -> None:
-        """Count from here on. Reads the database, once there is one."""
-        with self._lock:
-            self._begin()
-
-    def _begin(self) -> MeterReader:
-        if self._reader is None:
-            start = -1
-            if (self._home / "receipts.db").is_file():
-                with open_readonly(self._home) as db:
-                    start = newest_entry(db)
-            self._reader = MeterReader(start, [round(bound * 1e6) for bound in BOUNDS_S])
-        return self._reader
-
     def catch_up(self) -> None:
         """Count what was published since the last time. Never raises: no database yet is no calls yet."""
         with self._lock:
-            reader = self._begin()
+            reader = self._reader
             try:
                 with open_readonly(self._home) as db:
                     reader.catch_up(db)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Literal
 
 from freehold.core.catalog import Catalog, Deployment
-from freehold.core.progress import ModelRow
 from freehold.core.servers import ServerState, ServerView
 from freehold.testing.tiny_model import MODEL_NAME
 from freehold.web.control import ModelView, PlaceView
@@ -44,26 +43,6 @@ def model_views(
             )
         )
     return views
-
-
-def model_rows(catalog: Catalog, servers: Mapping[str, ServerView]) -> tuple[ModelRow, ...]:
-    """The same as short rows for the table that `freehold up` ends with."""
-    rows: list[ModelRow] = []
-    for view in model_views(catalog, servers, frozenset()):
-        if view.kind == "alias":
-            where = ", then ".join(place.deployment for place in view.places)
-            rows.append(ModelRow(name=view.name, where=where))
-            continue
-        place = view.places[0]
-        server = servers.get(place.server or "")
-        if server is not None:
-            where = f"{server.engine} on this machine"
-            rows.append(
-                ModelRow(name=view.name, where=where, state=server.state.value, test_only=view.test_only)
-            )
-        else:
-            rows.append(ModelRow(name=view.name, where=place.provider or ""))
-    return tuple(rows)
 
 
 def _place(deployment: Deployment, servers: Mapping[str, ServerView], resting: frozenset[str]) -> PlaceView:

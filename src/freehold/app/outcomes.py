@@ -25,11 +25,11 @@ from freehold.receipts.query import find
 from freehold.routing.outcomes import WEIGHTS, Beliefs, Outcome, Source, Tally
 from freehold.routing.router import Router
 from freehold.routing.world import Place
-from freehold.web.money import BeliefView, OutcomeIn, OutcomeView, ShadowTask, ShadowView
 
 if TYPE_CHECKING:
     from freehold.routing.learned import Learned
     from freehold.routing.shadow import ShadowTally
+    from freehold.web.money import BeliefView, OutcomeView, ShadowView
 
 FILE = Path("routing") / "beliefs.json"
 LEARNED = Path("routing") / "learned.bin"
@@ -79,6 +79,8 @@ class OutcomeBook:
 
     async def post(self, body: bytes) -> OutcomeView:
         """Record what somebody says of an answer. Raises FreeholdError with what is wrong with `body`."""
+        from freehold.web.money import OutcomeIn  # noqa: PLC0415 - the API's values come with its first question
+
         try:
             said = msgspec.json.decode(body, type=OutcomeIn)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -144,6 +146,8 @@ class OutcomeBook:
         return entry
 
     def _view(self, entry: Receipt, outcome: Outcome) -> OutcomeView:
+        from freehold.web.money import OutcomeView  # noqa: PLC0415 - as above
+
         place = next((one for one in self._router.places if one.name == outcome.deployment), None)
         now = _belief_view(self._router.beliefs, outcome.task, outcome.deployment, place)
         return OutcomeView(
@@ -211,6 +215,7 @@ def outcome_from(said: Said) -> Outcome | None:
 def shadow_view(home: Path) -> ShadowView:
     """What shadow evaluation found, by kind of task. Reads the ledger."""
     from freehold.routing.shadow import counted  # noqa: PLC0415 - only for who asks
+    from freehold.web.money import ShadowTask, ShadowView  # noqa: PLC0415
 
     tallies: Mapping[str, ShadowTally] = {}
     with contextlib.suppress(LedgerError):  # none yet; a damaged one is told by those who own it
@@ -224,6 +229,8 @@ def shadow_view(home: Path) -> ShadowView:
 
 
 def _belief_view(beliefs: Beliefs, task: str, deployment: str, place: Place | None) -> BeliefView:
+    from freehold.web.money import BeliefView  # noqa: PLC0415 - only for who asks
+
     tier = place.tier if place is not None else "balanced"
     now = beliefs.belief(task, deployment, tier)
     return BeliefView(

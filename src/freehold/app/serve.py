@@ -157,8 +157,8 @@ class House:
         self._rooms.serve(self._gateway, self._ledger, self._ids.next, lambda: self._offers.specs, port)
         url = Listen(self._listen.host, port).url
         self._reload = self._make_reload()
-        started_ms = self._clock.now_ms()
-        self._lazy.use(lambda: self._make_control(url, machine, started_ms))
+        started_ms, entries = self._clock.now_ms(), self._ledger.health().entries
+        self._lazy.use(lambda: self._make_control(url, machine, started_ms, entries))
         self._note_running(url, stack)
         self._teller.say("listening", f"listening on {url}", url=url)
         _settle_memory()
@@ -265,7 +265,7 @@ class House:
         payloads = stack.enter_context(Payloads(folder.expanduser()))
         return Capture(put=payloads.put, errors_only=wanted.payloads == "errors")
 
-    def _make_control(self, url: str, machine: Machine, started_ms: int) -> HouseControl:
+    def _make_control(self, url: str, machine: Machine, started_ms: int, entries: int) -> HouseControl:
         from freehold.app.control import Facts, HouseControl, Rooms  # noqa: PLC0415 - with its first question
 
         facts = Facts(
@@ -273,6 +273,7 @@ class House:
             home=self._home,
             config_file=self._loaded.file,
             started_ms=started_ms,
+            entries=entries,
             discovery=lambda: self._finding.state,
         )
         rooms = Rooms(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import msgspec
 import typer
@@ -13,8 +13,7 @@ from freehold.cli.control_client import find_running, told_by_running
 from freehold.cli.option_struct import takes
 from freehold.cli.options import HomeOption, JsonOption, UrlOption, chosen_home
 from freehold.cli.output import print_json, print_table, say
-from freehold.routing.shadow import ShadowTally, could_have_been_local
-from freehold.web.money import BeliefView, OutcomeIn, OutcomeView, ShadowView
+from freehold.web.money import BeliefView, OutcomeIn, OutcomeView, ShadowTask, ShadowView
 
 app = typer.Typer(add_completion=False, invoke_without_command=True)
 
@@ -45,8 +44,7 @@ def outcomes(
         say("No outcomes yet. Say how an answer did: freehold outcomes post RECEIPT pass|fail|0..1")
     else:
         print_table(["TASK", "=DEPLOYMENT", ">CHANCE", ">GIVE OR TAKE", ">OUTCOMES"], _rows(found.beliefs))
-        tallies = {one.task: ShadowTally(compared=one.compared, good=one.good) for one in found.shadow.tasks}
-        for line in could_have_been_local(tallies):
+        for line in map(_could_have_been, found.shadow.tasks):
             say(line)
 
 
@@ -85,7 +83,7 @@ def post(options: PostOptions) -> None:
 
 def _score(text: str) -> float | Literal["pass", "fail"]:
     if text in ("pass", "fail"):
-        return cast('Literal["pass", "fail"]', text)
+        return text
     try:
         return float(text)
     except ValueError:
@@ -100,6 +98,12 @@ def _learned(home: Path, url: str | None) -> Learned:
     from freehold.app.outcomes import belief_views, load_beliefs, shadow_view  # noqa: PLC0415
 
     return Learned(beliefs=belief_views(load_beliefs(home)), shadow=shadow_view(home))
+
+
+def _could_have_been(task: ShadowTask) -> str:
+    share = f"{100 * task.good / task.compared:.0f} %" if task.compared else "not known"
+    name = task.task or "other"
+    return f"{name}: could have been local: {share} ({task.good} of {task.compared} compared)"
 
 
 def _rows(beliefs: Sequence[BeliefView]) -> Iterator[tuple[str, ...]]:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Protocol
 import msgspec
 from msgspec import Meta
 
+from freehold.core.config_routing import Tier
 from freehold.costs.budgets.views import BudgetView
 from freehold.costs.limits.window import LimitView
 from freehold.routing.explain import ExplainIn, Explanation
@@ -64,13 +65,23 @@ class BeliefView(msgspec.Struct, frozen=True, kw_only=True):
     trials: float
 
 
+class ShadowPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one place in one kind of task: answers that were compared, and how many of them would have done."""
+
+    deployment: str
+    tier: Tier
+    compared: int
+    good: int
+
+
 class ShadowTask(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one kind of task: calls that a cheaper place answered as well, and how many of these would have
-    done."""
+    """Of one kind of task: answers of local places that were compared, and how many would have done."""
 
     task: str
     compared: int
     good: int
+    places: tuple[ShadowPlace, ...] = ()
+    """All that were compared, also those of other tiers."""
 
 
 class ShadowView(msgspec.Struct, frozen=True, kw_only=True):
