@@ -94,6 +94,10 @@ class HouseTelemetry:
         self._config = config
         self.forwarder.use(config)
 
+    def close(self) -> None:
+        """Let the ledger's files go."""
+        self._memory.close()
+
     # -- taking in
 
     async def receive(self, signal: Signal, body: bytes, content_type: str, content_encoding: str) -> Answer:
@@ -158,6 +162,7 @@ class HouseTelemetry:
         finally:
             self._memory.follow()
             self._finish(complain)
+            self.close()
 
     async def settle(self) -> None:
         """Decide everything that was told, rested or not."""

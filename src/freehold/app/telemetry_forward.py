@@ -60,6 +60,11 @@ class Forwarder:
     def wanted(self) -> bool:
         return self._sender is not None
 
+    @property
+    def waiting(self) -> int:
+        """Requests that are not sent yet."""
+        return len(self._queue)
+
     def use(self, config: TelemetryConfig) -> None:
         """Another collector, or none: what waits for the old one goes to the new one."""
         self._sender = self._connect(config.forward, config.headers) if config.forward else None

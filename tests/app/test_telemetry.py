@@ -1,0 +1,354 @@
+"""Telemetry in a house: told, rested, recorded once, passed on; what a restart and a full house do to it."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from freehold.adapters.telemetry.signals import Batch
+from freehold.app import telemetry as telemetry_module
+from freehold.app.telemetry import HouseTelemetry
+from freehold.app.telemetry_forward import Forwarder
+from freehold.app.telemetry_prices import charge_of
+from freehold.core.catalog import Provider
+from freehold.core.config_telemetry import TelemetryConfig
+from freehold.core.observed import Observed
+from freehold.core.usage import Usage
+from freehold.costs.book import PriceBook
+from freehold.costs.overrides import parse_overrides
+from freehold.gateway.ids import ReceiptIds
+from freehold.receipts.entries import Receipt
+from freehold.receipts.ledger import Ledger
+from tests.adapters.telemetry import export
+from tests.adapters.telemetry.export import JSON, PROTOBUF, call_span, of
+
+NOW_MS = 1_767_225_702_000
+CALL = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": "openai",
+    "gen_ai.request.model": "m",
+    "gen_ai.usage.input_tokens": 100,
+    "gen_ai.usage.output_tokens": 10,
+}
+BOOK = PriceBook.empty(parse_overrides({"openai/m": {"input": "1", "output": "2"}}))
+COST = 100 * 1_000 + 10 * 2_000
+FORWARD = TelemetryConfig(forward="http://127.0.0.1:4318")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.ms = NOW_MS
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def monotonic_s(self) -> float:
+        return self.ms / 1000
+
+
+class Desk:
+    """A ledger in `home` and the telemetry before it."""
+
+    def __init__(self, home: Path, config: TelemetryConfig | None = None) -> None:
+        self.ledger = Ledger.open(home, clock=Clock())
+        self.telemetry = HouseTelemetry(
+            config or TelemetryConfig(), home, self.ledger.append, ReceiptIds().next, lambda: BOOK, Clock()
+        )
+        self.telemetry.use_port(8484)
+
+    async def tell(self, *batches: Batch, kind: str = PROTOBUF) -> list[Receipt]:
+        for batch in batches:
+            signal = "traces" if batch.spans else "logs" if batch.logs else "metrics"
+            write = export.protobuf if kind == PROTOBUF else export.as_json
+            answer = await self.telemetry.receive(signal, write(batch), kind, "")
+            assert answer.status == 200
+        before = self.ledger.health().entries
+        await self.telemetry.settle()
+        return [receipt for _, receipt in self.ledger.tail(before)]
+
+    def close(self) -> None:
+        self.telemetry.close()
+        self.ledger.close()
+
+
+@pytest.fixture
+def desk(tmp_path):
+    made = Desk(tmp_path)
+    yield made
+    made.close()
+
+
+def ours(**facts: Any) -> Receipt:
+    given = {"id": "r-ours", "endpoint": "chat", "model": "m", "outcome": "ok", "started_ms": NOW_MS - 1_900}
+    used = {"usage": Usage(fresh_in=100, visible_out=10), "usage_state": "reported", "total_us": 500_000}
+    return Receipt(**given | used | facts)
+
+
+# -- what becomes of it
+
+
+@pytest.mark.parametrize("kind", [PROTOBUF, JSON])
+async def test_a_span_becomes_a_receipt_with_a_cost(desk, kind):
+    (receipt,) = await desk.tell(of("traces", call_span(CALL)), kind=kind)
+    assert (receipt.kind, receipt.endpoint, receipt.agent) == ("call", "otlp", "shop")
+    assert (receipt.usage.input_total, receipt.usage.output_total) == (100, 10)
+    assert (receipt.cost_nanos, receipt.cost_state) == (COST, "estimated")
+
+
+async def test_a_retry_of_the_exporter_changes_nothing(desk):
+    batch = of("traces", call_span(CALL))
+    assert len(await desk.tell(batch, batch)) == 1
+    assert await desk.tell(batch) == []
+
+
+async def test_a_call_through_this_house_is_not_recorded_again(desk):
+    desk.ledger.append(ours(response_id="chatcmpl-1"))
+    assert await desk.tell(of("traces", call_span(CALL | {"gen_ai.response.id": "chatcmpl-1"}))) == []
+    assert desk.telemetry.counts == {"id": 1}
+
+
+async def test_a_span_that_comes_before_our_own_receipt_is_recognised(desk):
+    request = export.protobuf(of("traces", call_span(CALL)))
+    await desk.telemetry.receive("traces", request, PROTOBUF, "")
+    desk.ledger.append(ours())
+    await desk.telemetry.settle()
+    assert desk.telemetry.counts == {"time": 1}
+
+
+async def test_a_restart_forgets_neither_ours_nor_what_was_told(tmp_path):
+    span = call_span(CALL)
+    first = Desk(tmp_path)
+    first.ledger.append(ours(trace=f"{span.trace_id}-{'0e' * 8}", response_id="chatcmpl-restart-abcdefgh"))
+    other = call_span(CALL | {"gen_ai.response.id": "x"}, start_ns=span.start_ns - 60 * 10**9)
+    other = msgspec.structs.replace(other, end_ns=other.start_ns + 10**9, span_id="0c" * 8)
+    assert len(await first.tell(of("traces", other))) == 1
+    first.close()
+    second = Desk(tmp_path)
+    again = call_span(CALL | {"gen_ai.response.id": "chatcmpl-restart-abcdefgh"})
+    assert await second.tell(of("traces", other, again)) == []
+    second.close()
+
+
+async def test_nested_calls_count_once_also_over_several_requests(desk):
+    inner = call_span(CALL, span_id="01" * 8, parent_id="02" * 8)
+    chain = call_span({}, span_id="02" * 8, parent_id="03" * 8)
+    outer = call_span(CALL, span_id="03" * 8)
+    assert len(await desk.tell(of("traces", outer, chain, inner))) == 1
+    assert await desk.tell(of("traces", outer)) == []
+
+
+async def test_a_span_without_counts_in_one_that_has_them_is_not_a_call_of_its_own(desk):
+    bare = {name: value for name, value in CALL.items() if "usage" not in name}
+    inner = call_span(bare, span_id="01" * 8, parent_id="03" * 8)
+    (receipt,) = await desk.tell(of("traces", inner, call_span(CALL, span_id="03" * 8)))
+    assert receipt.usage_state == "reported"
+
+
+async def test_our_own_spans_that_come_back_are_no_calls(desk):
+    assert await desk.tell(of("traces", call_span(CALL | {"freehold.receipt": "r-ours"}))) == []
+
+
+async def test_what_cannot_be_read_is_answered_and_forgotten(desk):
+    answer = await desk.telemetry.receive("traces", b"\xff\xff", PROTOBUF, "")
+    assert (answer.status, answer.content_type) == (400, PROTOBUF)
+    bad = call_span(CALL, trace_id="", span_id="")
+    body = export.as_json(of("traces", bad, call_span(CALL)))
+    answer = await desk.telemetry.receive("traces", body, JSON, "")
+    assert msgspec.json.decode(answer.body)["partialSuccess"]["rejectedSpans"] == "1"
+
+
+async def test_too_much_at_once_is_refused_for_a_while(desk, monkeypatch):
+    monkeypatch.setattr(telemetry_module, "MOST_WAITING", 1)
+    body = export.protobuf(of("traces", call_span(CALL)))
+    answers = [await desk.telemetry.receive("traces", body, PROTOBUF, "") for _ in range(2)]
+    assert [answer.status for answer in answers] == [200, 503]
+    assert answers[1].retry_after_s
+    await desk.telemetry.settle()
+    assert (await desk.telemetry.receive("traces", body, PROTOBUF, "")).status == 200
+
+
+async def test_keep_records_what_has_rested_and_at_its_end_all_that_is_left(desk, monkeypatch):
+    monkeypatch.setattr(telemetry_module, "REST_S", 0.0)
+    recorded = asyncio.Event()
+    append = desk.ledger.append
+
+    def note(receipt: Receipt) -> None:
+        append(receipt)
+        recorded.set()
+
+    monkeypatch.setattr(desk.telemetry, "_append", note)
+    task = asyncio.create_task(desk.telemetry.keep())
+    await desk.telemetry.receive("traces", export.protobuf(of("traces", call_span(CALL))), PROTOBUF, "")
+    await asyncio.wait_for(recorded.wait(), 5)
+    monkeypatch.setattr(telemetry_module, "REST_S", 3600.0)
+    late = of("traces", call_span(CALL, span_id="0f" * 8))
+    await desk.telemetry.receive("traces", export.protobuf(late), PROTOBUF, "")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert desk.telemetry.counts == {"new": 2}
+
+
+async def test_a_big_batch_leaves_the_loop_to_others(desk):
+    spans = [call_span(CALL | {"prompt": "x" * 2_000}, span_id=f"{at:016x}") for at in range(1, 4_001)]
+    body = gzip.compress(export.protobuf(of("traces", *spans)))
+    worst = 0.0
+    done = False
+
+    async def watch() -> None:
+        nonlocal worst
+        while not done:
+            before = time.perf_counter()
+            await asyncio.sleep(0)
+            worst = max(worst, time.perf_counter() - before)
+
+    watching = asyncio.create_task(watch())
+    answer = await desk.telemetry.receive("traces", body, PROTOBUF, "gzip")
+    await desk.telemetry.settle()
+    done = True
+    await watching
+    assert (answer.status, desk.telemetry.counts) == (200, {"new": 4_000})
+    assert worst < 0.25  # a busy machine; in peace it is below ten milliseconds
+
+
+async def test_counters_are_receipts_only_where_the_configuration_says_so(desk):
+    from tests.adapters.telemetry.test_observe import counter
+
+    points = of("metrics", counter("input", 90.0), counter("output", 9.0))
+    assert await desk.tell(points) == []
+    desk.telemetry.use(TelemetryConfig(from_metrics=True))
+    (receipt,) = await desk.tell(points)
+    assert (receipt.usage.input_total, receipt.session) == (90, "s-1")
+    assert await desk.tell(points) == []
+
+
+# -- prices
+
+SEEN = Observed(
+    kind="call",
+    provider="openai",
+    model="m-2026",
+    model_asked="m",
+    usage=Usage(fresh_in=100, visible_out=10),
+    usage_raw="{}",
+    started_ms=NOW_MS,
+)
+HERE = {"openai": Provider(name="openai", dialect="openai", base_url="https://api.openai.com/v1")}
+
+
+def charge(**facts: Any):
+    found = charge_of(msgspec.structs.replace(SEEN, **facts), BOOK, HERE)
+    return found.nanos, found.state, found.provider
+
+
+def test_a_price_holds_where_the_address_says_whose_it_is_and_is_an_estimate_elsewhere():
+    assert charge() == (COST, "estimated", "openai")
+    priced = PriceBook.empty(parse_overrides({"mine/m": {"input": "1", "output": "2"}}))
+    mine = {"mine": Provider(name="mine", dialect="openai", base_url="http://10.0.0.5:9000/v1", price_as="x")}
+    seen = msgspec.structs.replace(SEEN, address="10.0.0.5:9000")
+    assert charge_of(seen, priced, mine).state == "computed"
+    assert charge_of(seen, priced, mine).provider == "mine"
+
+
+def test_what_our_table_does_not_know_costs_what_the_exporter_says():
+    assert charge(model="z", model_asked="z", stated_nanos=77) == (77, "estimated", "openai")
+    assert charge(model="z", model_asked="z") == (0, "unknown", "openai")
+
+
+def test_our_own_hardware_is_free():
+    mine = {"o": Provider(name="o", dialect="openai", base_url="http://127.0.0.1:11434/v1", price_as="local")}
+    seen = msgspec.structs.replace(SEEN, address="localhost:11434", stated_nanos=99)
+    assert charge_of(seen, BOOK, mine).state == "free"
+
+
+def test_a_failed_call_without_counts_costs_nothing():
+    assert charge(error="RateLimitError", usage_raw="", usage=Usage()) == (0, "free", "openai")
+    assert charge(usage_raw="", usage=Usage()) == (0, "unknown", "openai")
+
+
+# -- passing on
+
+
+class Outcome(msgspec.Struct):
+    ok: bool = True
+    again: bool = False
+    after_s: float | None = None
+    words: str = ""
+
+
+class Collector:
+    """Takes what it is sent; `script` says otherwise for the first requests."""
+
+    def __init__(self, *script: Outcome) -> None:
+        self.got: list[tuple[str, bytes, str, str]] = []
+        self.script = list(script)
+        self.some = asyncio.Event()
+
+    async def post(self, signal, body, content_type, content_encoding=""):
+        if self.script:
+            return self.script.pop(0)
+        self.got.append((signal, body, content_type, content_encoding))
+        self.some.set()
+        return Outcome()
+
+
+async def forwarding(forwarder: Forwarder, until: Callable[[], bool], some: asyncio.Event) -> list[str]:
+    said: list[str] = []
+    task = asyncio.create_task(forwarder.keep(said.append))
+    while not until():
+        await asyncio.wait_for(some.wait(), 5)
+        some.clear()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return said
+
+
+async def test_what_comes_goes_to_the_collector_byte_for_byte_and_in_order():
+    collector = Collector()
+    forwarder = Forwarder(FORWARD, lambda url, headers: collector)
+    requests = [("traces", b"\x0a\x00", PROTOBUF, ""), ("logs", b"zipped", JSON, "gzip")]
+    for each in requests:
+        forwarder.take(*each)
+    await forwarding(forwarder, lambda: len(collector.got) == 2, collector.some)
+    assert collector.got == requests
+
+
+async def test_a_collector_that_is_away_gets_it_later_and_that_is_said_once():
+    away = Outcome(ok=False, again=True, after_s=0.001, words="connection refused")
+    collector = Collector(away, away, away)
+    forwarder = Forwarder(FORWARD, lambda url, headers: collector)
+    forwarder.take("traces", b"1", PROTOBUF, "")
+    said = await forwarding(forwarder, lambda: len(collector.got) == 1, collector.some)
+    assert said == ["the collector does not take telemetry: connection refused"]
+
+
+async def test_what_a_collector_refuses_for_good_holds_up_nothing():
+    collector = Collector(Outcome(ok=False, words="400"))
+    forwarder = Forwarder(FORWARD, lambda url, headers: collector)
+    forwarder.take("traces", b"bad", PROTOBUF, "")
+    forwarder.take("traces", b"good", PROTOBUF, "")
+    await forwarding(forwarder, lambda: bool(collector.got), collector.some)
+    assert ([body for _, body, *_ in collector.got], forwarder.dropped) == ([b"good"], 1)
+
+
+def test_what_waits_for_a_collector_is_bounded():
+    forwarder = Forwarder(FORWARD, lambda url, headers: Collector())
+    for number in range(20):
+        forwarder.take("traces", bytes(4 * 1024 * 1024) + bytes([number]), PROTOBUF, "")
+    assert forwarder.dropped == 13
+
+
+async def test_what_the_collector_sends_back_to_us_is_not_sent_to_it_again(tmp_path):
+    desk = Desk(tmp_path, FORWARD)
+    spans = [call_span(CALL, span_id=f"{at:016x}") for at in range(1, 4)]
+    for batch in (of("traces", *spans[:2]), of("traces", spans[1]), of("traces", spans[0], spans[2])):
+        await desk.telemetry.receive("traces", export.as_json(batch), JSON, "")
+    assert desk.telemetry.forwarder.waiting == 2
+    desk.close()
