@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from freehold.testing.standin import Behaviour, Standin
 from tests.house import House, provider
 from tests.walks.priced import INPUT_USD, ask, priced
 
-USD = 10**9
+ENERGY = {"tariff_per_kwh_usd": 0.3, "busy_watts": 400, "idle_watts": 50}
 
 
 @pytest.fixture
@@ -126,10 +127,42 @@ def test_a_folder_that_cannot_be_is_told_and_the_cache_goes_on_as_it_was(files: 
     assert [receipt.cached for receipt in files.house.new_receipts()] == ["", "exact"]
 
 
+def test_nobody_who_calls_meanwhile_notices(files: Files, upstream: Standin) -> None:
+    upstream.default = Behaviour(delay_head_s=0.02)
+    ways: list[dict[str, Any]] = [
+        {"budgets": [budget(5.0)], "cache": {"exact": {"disk": "kept"}}},
+        {"budgets": [budget(6.0), budget(5.0, scope="agent:*")], "energy": ENERGY},
+        {"cache": {"exact": {"disk": "kept", "entries": 5}}, "limits": {"human_reserve": 0.2}},
+        {"budgets": [budget(7.0, window="24h")], "prices": priced(upstream, input_usd=1.0)},
+    ]
+    over = threading.Event()
+
+    def call(number: int) -> list[int]:
+        statuses: list[int] = []
+        while not over.is_set():
+            text = f"question {len(statuses) % 3} of {number}"
+            statuses.append(ask(files.house, "alpha/m", text, max_tokens=10).status)
+        return statuses
+
+    with ThreadPoolExecutor(8) as callers:
+        calls = [callers.submit(call, number) for number in range(8)]
+        try:
+            for way in [*ways, *ways]:
+                assert set(files.change(**way).values()) == {"done"}
+        finally:
+            over.set()
+        statuses = {status for each in calls for status in each.result(30)}
+    assert statuses == {200}
+    (row,) = files.get("/api/v1/budgets")
+    receipts = files.house.receipts()
+    assert row["spent_nanos"] == sum(each.cost_nanos for each in receipts)
+    assert (row["held_nanos"], row["expired_nanos"]) == (0, 0)
+
+
 def test_the_reserve_for_people_and_energy_and_flat_costs_follow(files: Files, upstream: Standin) -> None:
     changed = files.change(
         limits={"human_reserve": 0.3},
-        energy={"tariff_per_kwh_usd": 0.3, "busy_watts": 400, "idle_watts": 50},
+        energy=ENERGY,
         subscriptions=[{"provider": "alpha", "usd_per_month": 20}],
         routing={"explore": 0.5},
     )
