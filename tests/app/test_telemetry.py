@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from freehold.adapters.telemetry.sender import SendOutcome
 from freehold.adapters.telemetry.signals import Batch
 from freehold.app import telemetry as telemetry_module
 from freehold.app.telemetry import HouseTelemetry
@@ -276,17 +277,10 @@ def test_a_failed_call_without_counts_costs_nothing():
 # -- passing on
 
 
-class Outcome(msgspec.Struct):
-    ok: bool = True
-    again: bool = False
-    after_s: float | None = None
-    words: str = ""
-
-
 class Collector:
     """Takes what it is sent; `script` says otherwise for the first requests."""
 
-    def __init__(self, *script: Outcome) -> None:
+    def __init__(self, *script: SendOutcome) -> None:
         self.got: list[tuple[str, bytes, str, str]] = []
         self.script = list(script)
         self.some = asyncio.Event()
@@ -296,7 +290,10 @@ class Collector:
             return self.script.pop(0)
         self.got.append((signal, body, content_type, content_encoding))
         self.some.set()
-        return Outcome()
+        return SendOutcome(state="sent")
+
+    def close(self) -> None:
+        pass
 
 
 async def forwarding(forwarder: Forwarder, until: Callable[[], bool], some: asyncio.Event) -> list[str]:
@@ -321,7 +318,7 @@ async def test_what_comes_goes_to_the_collector_byte_for_byte_and_in_order():
 
 
 async def test_a_collector_that_is_away_gets_it_later_and_that_is_said_once():
-    away = Outcome(ok=False, again=True, after_s=0.001, words="connection refused")
+    away = SendOutcome(state="again", after_s=0.001, words="connection refused")
     collector = Collector(away, away, away)
     forwarder = Forwarder(FORWARD, lambda url, headers: collector)
     forwarder.take("traces", b"1", PROTOBUF, "")
@@ -330,7 +327,7 @@ async def test_a_collector_that_is_away_gets_it_later_and_that_is_said_once():
 
 
 async def test_what_a_collector_refuses_for_good_holds_up_nothing():
-    collector = Collector(Outcome(ok=False, words="400"))
+    collector = Collector(SendOutcome(state="rejected", words="400"))
     forwarder = Forwarder(FORWARD, lambda url, headers: collector)
     forwarder.take("traces", b"bad", PROTOBUF, "")
     forwarder.take("traces", b"good", PROTOBUF, "")

@@ -14,7 +14,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.compat import programs
+from tests.compat import otel, programs
+from tests.compat.programs import FetchError
 
 
 def main() -> int:
@@ -28,6 +29,7 @@ def main() -> int:
     if not asked.offline:
         _try(missing, lambda: programs.fetch_npm(latest=asked.latest))
         _try(missing, lambda: programs.fetch_suite(asked.openai_python))
+        _try(missing, otel.fetch)
     print("Against:", ", ".join(programs.versions()), flush=True)
     command = [sys.executable, "-m", "pytest", str(Path(__file__).parent), "-rs", "-v", *for_pytest]
     status = subprocess.run(command, cwd=programs.ROOT, check=False).returncode
@@ -39,7 +41,7 @@ def main() -> int:
 def _try(missing: list[str], fetch: Callable[[], None]) -> None:
     try:
         fetch()
-    except programs.FetchError as error:
+    except FetchError as error:
         missing.append(str(error))
 
 

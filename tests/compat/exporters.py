@@ -26,9 +26,7 @@ def with_openai(url: str, model: str) -> None:
     client = openai.OpenAI(base_url=url, api_key="unused", max_retries=0, timeout=30)
     client.chat.completions.create(model=model, messages=HELLO)
     options: Any = {"include_usage": True}
-    for _ in client.chat.completions.create(
-        model=model, messages=HELLO, stream=True, stream_options=options
-    ):
+    for _ in client.chat.completions.create(model=model, messages=HELLO, stream=True, stream_options=options):
         pass
     tools: Any = [TOOL]
     client.chat.completions.create(model=model, messages=HELLO, tools=tools)
@@ -88,10 +86,19 @@ def traceloop(url: str, model: str) -> None:
 
     from traceloop.sdk import Traceloop
 
-    Traceloop.init(
-        app_name="shop", api_endpoint=os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"], disable_batch=True, api_key="x"
-    )
+    endpoint = os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"]
+    Traceloop.init(app_name="shop", api_endpoint=endpoint, disable_batch=True, api_key="x")
     with_openai(url, model)
+
+
+def openllmetry(url: str, model: str) -> None:
+    """The instrumentation that Traceloop's SDK brings, by itself and in a newer version."""
+    from opentelemetry.instrumentation.openai import OpenAIInstrumentor
+
+    provider = sdk()
+    OpenAIInstrumentor().instrument(tracer_provider=provider)
+    with_openai(url, model)
+    provider.shutdown()
 
 
 def pydantic_ai(url: str, model: str) -> None:
@@ -131,7 +138,7 @@ def pydantic_ai(url: str, model: str) -> None:
 
 PROGRAMS = {
     program.__name__: program
-    for program in (opentelemetry, genai, openinference, openlit, traceloop, pydantic_ai)
+    for program in (opentelemetry, genai, openinference, openlit, traceloop, openllmetry, pydantic_ai)
 }
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 from freehold.adapters.telemetry.intake import Answer, Refused, encoding_of, read_request, refusal, success
 from freehold.adapters.telemetry.observe import Told, identities, observe
 from freehold.adapters.telemetry.signals import Batch, Signal
-from freehold.app.telemetry_forward import Collector, Forwarder
+from freehold.app.telemetry_forward import Forwarder
 from freehold.app.telemetry_prices import charge_of, provider_at
 from freehold.app.telemetry_recent import LedgerMemory
 from freehold.core.catalog import Provider
@@ -47,12 +47,6 @@ def _silent(_: str) -> None:
     pass
 
 
-def _connect(base_url: str, headers: Mapping[str, str]) -> Collector:
-    from freehold.adapters.telemetry.sender import Sender  # noqa: PLC0415 - only where a collector is
-
-    return Sender(base_url, headers)
-
-
 class HouseTelemetry:
     """Owns what rests and what is to be passed on. For the event loop's thread."""
 
@@ -79,7 +73,7 @@ class HouseTelemetry:
         self._bytes = 0
         self._reader = asyncio.Semaphore(1)
         self._seen: OrderedDict[int, None] = OrderedDict()
-        self.forwarder = Forwarder(config, _connect)
+        self.forwarder = Forwarder(config)
         self.counts: dict[str, int] = {}
         """How many became receipts (`new`), or why they did not."""
 
@@ -95,8 +89,9 @@ class HouseTelemetry:
         self.forwarder.use(config)
 
     def close(self) -> None:
-        """Let the ledger's files go."""
+        """Let the ledger's files and the collector's connection go."""
         self._memory.close()
+        self.forwarder.close()
 
     # -- taking in
 

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from freehold.adapters.telemetry.sender import Sender, SendOutcome
 from freehold.adapters.telemetry.signals import Signal
 from freehold.core.config_telemetry import TelemetryConfig
 
@@ -17,23 +18,11 @@ MOST_BYTES = 32 * 1024 * 1024
 _FIRST_REST_S, _LONGEST_REST_S = 1.0, 60.0
 
 
-class Outcome(Protocol):
-    """How it went; `again` when the same request may be taken later."""
-
-    @property
-    def ok(self) -> bool: ...
-    @property
-    def again(self) -> bool: ...
-    @property
-    def after_s(self) -> float | None: ...
-    @property
-    def words(self) -> str: ...
-
-
 class Collector(Protocol):
     async def post(
         self, signal: Signal, body: bytes, content_type: str, content_encoding: str = ""
-    ) -> Outcome: ...
+    ) -> SendOutcome: ...
+    def close(self) -> None: ...
 
 
 Connect = Callable[[str, Mapping[str, str]], Collector]
@@ -45,7 +34,7 @@ _Request = tuple[Signal, bytes, str, str]
 class Forwarder:
     """Owns the queue to `telemetry.forward`."""
 
-    def __init__(self, config: TelemetryConfig, connect: Connect) -> None:
+    def __init__(self, config: TelemetryConfig, connect: Connect = Sender) -> None:
         self._connect = connect
         self._queue: deque[_Request] = deque()
         self._bytes = 0
@@ -67,6 +56,8 @@ class Forwarder:
 
     def use(self, config: TelemetryConfig) -> None:
         """Another collector, or none: what waits for the old one goes to the new one."""
+        if self._sender is not None:
+            self._sender.close()
         self._sender = self._connect(config.forward, config.headers) if config.forward else None
         if self._sender is None:
             self._queue.clear()
@@ -82,6 +73,11 @@ class Forwarder:
             self._bytes -= len(self._queue.popleft()[1])
             self.dropped += 1
         self._some.set()
+
+    def close(self) -> None:
+        """Let the connection go."""
+        if self._sender is not None:
+            self._sender.close()
 
     async def keep(self, complain: Callable[[str], None]) -> None:
         """Send, until cancelled."""
