@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import queue
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +109,57 @@ def test_megabytes_pass_and_what_is_no_otlp_is_refused_in_its_own_shape(house: H
         assert (refused.status, refused.header("content-type")) == (400, "application/x-protobuf")
     assert send(house, "/v1/traces", b"x", content_type="text/plain").status == 415
     assert send(house, "/v1/metrics", b"{}").status == 200
+
+
+class Collector(HTTPServer):
+    """Takes what is passed on, and remembers it."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Taking)
+        self.came: queue.Queue[tuple[str, str, bytes]] = queue.Queue()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Taking(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        assert isinstance(self.server, Collector)
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.came.put((self.path, self.headers["x-team"], body))
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with Collector() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_from_the_moment_the_file_says_so_all_of_it_goes_to_a_collector(
+    house: House, upstream: Standin, collector: Collector
+) -> None:
+    assert send(house, "/v1/traces", export(span(1))).status == 200
+    telemetry = {"forward": collector.url, "headers": {"x-team": "blue"}}
+    house.write_config({"providers": {"alpha": provider(upstream)}, "telemetry": telemetry})
+    with house.wire() as wire:
+        plan = wire.call("/api/v1/config/reload", {}).json()
+    outcomes = {change["key"]: (change["effect"], change["outcome"]) for change in plan["changes"]}
+    assert outcomes["telemetry"] == ("at once", "done")
+    second = export(span(2))
+    assert send(house, "/v1/traces", second).status == 200
+    assert collector.came.get(timeout=10) == ("/v1/traces", "blue", second)
+    assert collector.came.empty(), "what came before stays here"
 
 
 def test_with_keys_an_exporter_needs_one_like_everybody(tmp_path: Path, upstream: Standin) -> None:
