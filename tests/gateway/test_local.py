@@ -10,7 +10,7 @@ import pytest
 from freehold.core.catalog import Catalog, Deployment
 from freehold.core.errors import CallError
 from freehold.gateway import local
-from freehold.gateway.connection import Request
+from freehold.gateway.request import Request
 
 NOW_MS = 1_790_000_000_999
 CATALOG = Catalog(

@@ -11,8 +11,9 @@ from typing import Any
 
 from freehold.core.errors import CallError
 from freehold.gateway import replies
-from freehold.gateway.connection import Request, ServerConnection
+from freehold.gateway.connection import ServerConnection
 from freehold.gateway.limits import Limits
+from freehold.gateway.request import Request
 
 
 class Timer:

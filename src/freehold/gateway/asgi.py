@@ -13,7 +13,8 @@ from urllib.parse import unquote
 from freehold.core.errors import CallError
 from freehold.gateway import replies
 from freehold.gateway.access import Access
-from freehold.gateway.connection import Request, ServerConnection
+from freehold.gateway.connection import ServerConnection
+from freehold.gateway.request import Request
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -6,9 +6,9 @@ import msgspec
 
 from freehold.costs.budgets.worst import OUTPUT_TOKENS, InputBound, input_bound, worst_case_nanos
 from freehold.costs.prices import Rates
-from freehold.gateway.connection import Request
 from freehold.gateway.endpoints import Endpoint
 from freehold.gateway.prepared import Prepared
+from freehold.gateway.request import Request
 from freehold.gateway.targets import Target
 
 _READS_ONLY = frozenset(("embeddings", "rerank", "moderations"))

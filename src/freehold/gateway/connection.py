@@ -8,100 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any, Protocol, cast
-from urllib.parse import unquote_to_bytes
+from typing import cast
 
 import httptools
 
-from freehold.core.errors import CallError
 from freehold.gateway import replies
-from freehold.gateway.limits import Limits
-
-
-class Head:
-    """The head of a request less its length, kept by its connection: clients repeat their headers, and what
-    was judged about them once need not be judged again. `facts` is what the gateway remembers of it."""
-
-    __slots__ = ("facts", "headers", "lookup", "method", "path", "target", "url")
-
-    def __init__(self, request: Request, url: bytes) -> None:
-        self.url = url
-        self.method = request.method
-        self.headers = request.headers
-        self.lookup = request.lookup
-        self.target = request.target
-        self.path = request.path
-        self.facts: Any = None
-
-
-class Request:
-    """One request. Header names are lower case, and `content-length` is in `length` instead; `body` is whole
-    unless a handler took it in pieces."""
-
-    __slots__ = (
-        "body",
-        "chunks",
-        "complete",
-        "head",
-        "headers",
-        "http10",
-        "keep_alive",
-        "length",
-        "lookup",
-        "method",
-        "path",
-        "target",
-    )
-
-    def __init__(self) -> None:
-        self.method = b""
-        self.target = b""
-        """Path and query as the client wrote them."""
-        self.path = b""
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.lookup: dict[bytes, bytes] = {}
-        self.length: int | None = None
-        self.chunks: list[bytes] = []
-        self.body = b""
-        self.complete = False
-        self.keep_alive = True
-        self.http10 = False
-        self.head: Head | None = None
-
-
-class Handler(Protocol):
-    """Who answers a request: told when the client leaves, or reads too slowly, or sends more body."""
-
-    def client_gone(self) -> None: ...
-    def client_writable(self, ready: bool) -> None: ...
-    def body_piece(self, data: bytes) -> None: ...
-    def body_complete(self) -> None: ...
-    def body_failed(self, error: CallError) -> None: ...
-    def probe(self) -> None:
-        """The client closed its sending side: write something harmless if possible, so that a
-        vanished client shows itself by a reset."""
-        ...
-
-
-class Requests(Protocol):
-    """The gateway as a connection sees it."""
-
-    limits: Limits
-
-    def reject(self, connection: ServerConnection, request: Request, error: CallError) -> bool:
-        """Refuse a request whose head is sound but whose body is not; False when it is no model call."""
-        ...
-
-    def opened(self, connection: ServerConnection) -> bool: ...
-    def closed(self, connection: ServerConnection) -> None: ...
-    def wants_stream(self, request: Request) -> bool:
-        """Whether this request's body goes to its handler in pieces."""
-        ...
-
-    def handle(self, connection: ServerConnection, request: Request) -> Handler | None:
-        """Answer now (None) or later (a handler)."""
-        ...
-
+from freehold.gateway.head_rules import BODY_FAULTS, fault_in_head, unreadable
+from freehold.gateway.request import Handler, Head, Request, Requests
 
 _PIPELINE_DEPTH = 16
 _PROBE_GAPS_S = (0.02, 0.05, 0.2, 1.0)
@@ -279,7 +192,14 @@ class ServerConnection:
             return
         if b"upgrade" in request.lookup:
             request.keep_alive = False
-        fault = self._fault_in_head(request)
+        limits = self._gateway.limits
+        fault = fault_in_head(request, self._url, limits, self._head_bytes + self._fed_bytes)
+        if (
+            fault is None
+            and (request.length or 0) > limits.body_bytes
+            and not self._gateway.wants_stream(request)
+        ):
+            fault = 413, f"request bodies may have {limits.body_bytes} bytes"
         if fault is not None:
             self._bad(*fault)
             return
@@ -454,89 +374,19 @@ class ServerConnection:
         self._discarding = True
         request, self._incoming = self._incoming, None
         if self.current is None:
-            if request is not None and request.path and status in _BODY_FAULTS:
+            if request is not None and request.path and status in BODY_FAULTS:
                 self.current = request
-                if self._gateway.reject(self, request, _BODY_FAULTS[status](message)):
+                if self._gateway.reject(self, request, BODY_FAULTS[status](message)):
                     return
             self.refuse(status, message)
             return
         self.current.keep_alive = False
         if self._streaming and self._handler is not None:
             self._streaming = False
-            self._handler.body_failed(_BODY_FAULTS.get(status, _unreadable)(message))
-
-    def _fault_in_head(self, request: Request) -> tuple[int, str] | None:
-        limits = self._gateway.limits
-        headers, lookup = request.headers, request.lookup
-        fed_bytes = self._head_bytes + self._fed_bytes  # no less than the head
-        if fed_bytes > limits.header_bytes and _head_size(headers) > limits.header_bytes:
-            return 431, f"request headers exceed {limits.header_bytes} bytes"
-        if len(headers) > limits.header_count:
-            return 431, f"more than {limits.header_count} request headers"
-        if len(self._url) > limits.url_bytes:
-            return 414, f"the URL exceeds {limits.url_bytes} bytes"
-        if len(lookup) != len(headers):
-            names = [name for name, _ in headers]
-            for name in (b"host", b"transfer-encoding", b"authorization", b"x-api-key"):
-                if names.count(name) > 1:
-                    return 400, f"header {name.decode()} stands more than once"
-        encoding = lookup.get(b"transfer-encoding")
-        if encoding is not None:
-            if encoding.strip().lower() != b"chunked":
-                return 501, "the only transfer-encoding that is understood is chunked"
-            if request.length is not None or request.http10:
-                return 400, "transfer-encoding and content-length (or HTTP/1.0) exclude each other"
-        fault = _split_target(request, self._url)
-        if fault is not None:
-            return fault
-        if (request.length or 0) > limits.body_bytes and not self._gateway.wants_stream(request):
-            return 413, f"request bodies may have {limits.body_bytes} bytes"
-        return None
+            self._handler.body_failed(BODY_FAULTS.get(status, unreadable)(message))
 
     def _schedule_probe(self, index: int) -> None:
         gap_s = _PROBE_GAPS_S[min(index, len(_PROBE_GAPS_S) - 1)]
         if self._handler is not None:
             self._handler.probe()
             self._probe_timer = self._loop.call_later(gap_s, self._schedule_probe, index + 1)
-
-
-def _split_target(request: Request, url: bytes) -> tuple[int, str] | None:
-    """Fill in `target` and `path`; absolute form (RFC 9112 §3.2.2) overrides the Host header."""
-    if not url.startswith(b"/"):
-        scheme, colon, rest = url.partition(b"://")
-        if not colon or scheme.lower() != b"http":
-            return 400, "the request target must be a path"
-        authority, slash, path = rest.partition(b"/")
-        request.lookup[b"host"] = authority
-        url = slash + path or b"/"
-    request.target = url
-    path = request.path = url.partition(b"?")[0]
-    if (b"//" in path or b"." in path or b"%" in path) and not _is_plain(path):
-        return 400, "the path has empty or dot segments"
-    return None
-
-
-def _head_size(headers: list[tuple[bytes, bytes]]) -> int:
-    return sum(len(name) + len(value) + 4 for name, value in headers)
-
-
-def _is_plain(path: bytes) -> bool:
-    """No segment that could climb out of an upstream's base path, encoded or not."""
-    segments = unquote_to_bytes(path).split(b"/")[1:]
-    return not any(segment in (b".", b"..") for segment in segments) and b"" not in segments[:-1]
-
-
-def _too_large(message: str) -> CallError:
-    return CallError(kind="too_large", status=413, message=message)
-
-
-def _too_slow(message: str) -> CallError:
-    return CallError(kind="timeout", status=408, message=message)
-
-
-def _unreadable(message: str) -> CallError:
-    return CallError(kind="invalid_request", status=400, message=message)
-
-
-_BODY_FAULTS = {413: _too_large, 408: _too_slow}
-"""Faults found after a sound head: told in the caller's dialect, and recorded."""

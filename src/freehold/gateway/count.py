@@ -16,11 +16,12 @@ from freehold.core.errors import CallError
 from freehold.dialects.context import TranslationError
 from freehold.gateway import replies
 from freehold.gateway.call import Call
-from freehold.gateway.connection import Request, ServerConnection
+from freehold.gateway.connection import ServerConnection
 from freehold.gateway.facts import Facts
 from freehold.gateway.fetch import FetchError, NoAnswerError, fetch_json
 from freehold.gateway.prepare import Prepared, prepare_same, prepare_translated
 from freehold.gateway.record import TEXT_BYTES_PER_TOKEN
+from freehold.gateway.request import Request
 from freehold.gateway.settle import settle
 from freehold.gateway.targets import Target
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from freehold.core.catalog import Deployment
 from freehold.core.usage import Usage
-from freehold.gateway import refusals
+from freehold.gateway import refusals, shadowing
 from freehold.gateway.candidates import Candidates
 from freehold.gateway.climb import Climb
 from freehold.gateway.payer import budget_left
@@ -70,7 +70,9 @@ def _by_router(call: Call, router: Router) -> bool:
     decision = routed.decision
     if not decision.candidates:
         return call.refuse(refusals.nobody(decision.reason))
-    call.climb = Climb(routed)
+    climb = call.climb = Climb(routed)
+    if gateway.shadow is not None:
+        shadowing.begin(call, climb, gateway.shadow)
     call.candidates = Candidates(decision.candidates, gateway.catalog.max_waits.get(call.seen.model or ""))
     call.route = decision.reason
     return True

@@ -13,9 +13,9 @@ from freehold.core.errors import CallError
 from freehold.gateway import headers as passing
 from freehold.gateway import refusals
 from freehold.gateway.access import Access, Admitted, admit
-from freehold.gateway.connection import Request
 from freehold.gateway.endpoints import Endpoint
 from freehold.gateway.record import Caller, caller_of
+from freehold.gateway.request import Request
 
 USUAL_PRIORITY = 50
 _LEAST_PRIORITY = 100

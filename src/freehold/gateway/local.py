@@ -11,7 +11,7 @@ from freehold.core.catalog import Catalog
 from freehold.core.errors import CallError
 from freehold.dialects.errors import error_body
 from freehold.gateway import replies
-from freehold.gateway.connection import Request
+from freehold.gateway.request import Request
 from freehold.routing.choose import NoSuchModel, choose
 
 _EPOCH = "1970-01-01T00:00:00Z"

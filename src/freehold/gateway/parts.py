@@ -23,6 +23,7 @@ from freehold.receipts.commitments import Commitment, Part
 from freehold.receipts.entries import CostState, Receipt
 from freehold.routing.fallback import Policy
 from freehold.routing.router import Router
+from freehold.routing.shadow import Shadows
 
 
 class Cost(Protocol):
@@ -100,6 +101,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What providers say is left of their limits."""
     meter: LocalMeter | None = None
     """What time on servers of ours costs."""
+    shadow: Shadows | None = None
+    """Who wants answers to compare them with those of cheaper places."""
     share: bool = False
     """Identical calls under way share one upstream."""
     prompt_help: Literal["off", "translated", "all"] = "off"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from freehold.core.usage import Usage
 from freehold.dialects.usage import billed_nanos, usage_of
-from freehold.gateway import cached, deciding
+from freehold.gateway import cached, deciding, shadowing
 from freehold.gateway.payer import payer_of
 from freehold.gateway.record import (
     NOTHING_USED,
@@ -49,6 +49,8 @@ def settle(call: Call, outcome: Outcome, error: str = "", then: Callable[[], Non
         measured = together((*climb.earlier, last)) if climb.earlier else last
         if outcome == "ok" and gateway.router is not None:
             deciding.answered(call, climb, gateway.router, last.usage)
+            if climb.shadow is not None and gateway.shadow is not None:
+                shadowing.end(call, climb, gateway.shadow)
     call.measured = measured
     if gateway.budgets is not None:
         _post(call, last)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from freehold.core.errors import CallError
 from freehold.gateway import failing
 from freehold.gateway.call import Call
-from freehold.gateway.connection import Request, ServerConnection
+from freehold.gateway.connection import ServerConnection
 from freehold.gateway.facts import Facts
 from freehold.gateway.peek import Peek
 from freehold.gateway.prepare import Prepared, client_lines
+from freehold.gateway.request import Request
 from freehold.gateway.targets import Target
 from freehold.gateway.upstream import UpstreamConnection
 from freehold.routing.fallback import Failure
