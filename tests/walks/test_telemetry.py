@@ -160,6 +160,11 @@ def test_from_the_moment_the_file_says_so_all_of_it_goes_to_a_collector(
     assert send(house, "/v1/traces", second).status == 200
     assert collector.came.get(timeout=10) == ("/v1/traces", "blue", second)
     assert collector.came.empty(), "what came before stays here"
+    told(house, 2)
+    with house.wire() as wire:
+        text = wire.call("/metrics").body.decode()
+    assert 'freehold_telemetry_items_total{recognised="new"} 2.0' in text
+    assert "freehold_telemetry_forwarded_total 1.0" in text
 
 
 def test_with_keys_an_exporter_needs_one_like_everybody(tmp_path: Path, upstream: Standin) -> None:

@@ -46,7 +46,7 @@ from freehold.web.money import (
     ShadowTask,
     ShadowView,
 )
-from freehold.web.telemetry import OtlpAnswer, Signal
+from freehold.web.telemetry import OtlpAnswer, Signal, TelemetryMeter
 
 RECEIPT = Receipt(id="rcp-1", outcome="ok", started_ms=1_000, model="m", project="site")
 
@@ -224,6 +224,7 @@ class FakeControl:
                 choices=ChoiceMeter(tiers={"local": 5}, escalations=1),
                 shadow=self.money.shadow(),
             ),
+            telemetry=TelemetryMeter(items={"new": 3, "span": 2}, forwarded=6),
         )
 
     async def refresh(self) -> None:

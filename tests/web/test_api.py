@@ -93,6 +93,8 @@ def test_prometheus_is_told_of_money_and_never_of_a_clients_own_words(client: Te
     assert (told("cache_misses"), told("cache_entries")) == ({(): 4}, {(): 2})
     assert (told("routed_calls"), told("escalations")) == ({("local",): 5}, {(): 1})
     assert (told("shadow_compared"), told("shadow_good_ratio")) == ({(): 4}, {(): 0.75})
+    assert told("telemetry_items") == {("new",): 3, ("span",): 2}
+    assert (told("telemetry_forwarded"), told("telemetry_dropped")) == ({(): 6}, {(): 0})
     assert "writer" not in text
 
 

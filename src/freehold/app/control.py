@@ -167,6 +167,7 @@ class HouseControl:
             deployments=self._meters.deployments(),
             deaths=dict(self._deaths),
             money=self._money_meter(),
+            telemetry=self.telemetry.meter(),
         )
 
     def _money_meter(self) -> MoneyMeter:

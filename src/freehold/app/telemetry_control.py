@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from freehold.app.rooms import OptionalRooms
-from freehold.web.telemetry import OtlpAnswer, Signal
+from freehold.web.telemetry import OtlpAnswer, Signal, TelemetryMeter
 
 
 class HouseReceiver:
@@ -21,4 +21,14 @@ class HouseReceiver:
             content_type=answer.content_type,
             body=answer.body,
             retry_after_s=answer.retry_after_s,
+        )
+
+    def meter(self) -> TelemetryMeter:
+        """For `/metrics`."""
+        telemetry = self._rooms.telemetry
+        if telemetry is None:
+            return TelemetryMeter()
+        forwarder = telemetry.forwarder
+        return TelemetryMeter(
+            items=dict(telemetry.counts), forwarded=forwarder.sent, dropped=forwarder.dropped
         )

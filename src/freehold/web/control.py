@@ -18,7 +18,7 @@ from freehold.receipts.entries import Receipt
 from freehold.receipts.query import CostRow, Filter, Grouping, Row
 from freehold.supervisor.plan_view import PlanView
 from freehold.web.money import MoneyControl, MoneyMeter
-from freehold.web.telemetry import TelemetryControl
+from freehold.web.telemetry import TelemetryControl, TelemetryMeter
 
 ServerState = Literal["stopped", "starting", "loading", "ready", "draining", "stopping", "backoff", "failed"]
 
@@ -208,6 +208,7 @@ class MetricsView(msgspec.Struct, frozen=True, kw_only=True):
     deaths: Mapping[tuple[str, str], int] = {}
     """By server and cause, since Freehold started."""
     money: MoneyMeter = MoneyMeter()
+    telemetry: TelemetryMeter = TelemetryMeter()
 
 
 class ReceiptPage(msgspec.Struct, frozen=True, kw_only=True):

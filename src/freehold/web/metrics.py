@@ -24,6 +24,7 @@ from freehold.web.control import (
 )
 from freehold.web.families import NANOS, Family, counter, gauge
 from freehold.web.money_metrics import money_families
+from freehold.web.telemetry import TelemetryMeter
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -50,6 +51,7 @@ class _Families(Collector):
         )
         yield from _deployments(self._view.deployments)
         yield from money_families(self._view.money)
+        yield from _telemetry(self._view.telemetry)
 
 
 def _house(status: StatusView) -> Iterator[Family]:
@@ -133,6 +135,20 @@ def _deployments(meters: Iterable[DeploymentMeter]) -> Iterator[Family]:
             buckets = list(_buckets(histogram))
             family.add_metric([meter.deployment], buckets, histogram.sum_us / 1e6)
         yield family
+
+
+def _telemetry(meter: TelemetryMeter) -> Iterator[Family]:
+    yield counter(
+        "freehold_telemetry_items",
+        "Calls and tool uses that telemetry told of: new ones, and by what others were recognised.",
+        ("recognised",),
+        (((why,), count) for why, count in meter.items.items()),
+    )
+    for name, words, count in (
+        ("forwarded", "Requests that the collector took.", meter.forwarded),
+        ("dropped", "Requests that the collector never got.", meter.dropped),
+    ):
+        yield counter(f"freehold_telemetry_{name}", words, (), [((), count)])
 
 
 def _buckets(histogram: Histogram) -> Iterator[tuple[str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Protocol
 
 import msgspec
@@ -16,6 +17,18 @@ class OtlpAnswer(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str
     body: bytes
     retry_after_s: int | None = None
+
+
+class TelemetryMeter(msgspec.Struct, frozen=True, kw_only=True):
+    """Counters of what came in since Freehold started."""
+
+    items: Mapping[str, int] = {}
+    """Calls and tool uses that were told of: `new` became a receipt; the others have one, and by what that
+    was seen."""
+    forwarded: int = 0
+    """Requests that the collector took."""
+    dropped: int = 0
+    """Requests that it never got."""
 
 
 class TelemetryControl(Protocol):
