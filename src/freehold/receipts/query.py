@@ -11,7 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from freehold.receipts.entries import CostState, Outcome, Receipt, decode_receipt
 from freehold.receipts.journal import LedgerError
@@ -24,6 +24,8 @@ _HOUR_MS = 3_600_000
 _FOR_EVER = 1 << 40
 _FOLLOW = 256
 
+Kind = Literal["call", "death", "outcome", "tool"]
+_KINDS: dict[str, str] = {kind: f"kind = '{kind}'" for kind in get_args(Kind)}
 Grouping = Literal[
     "project", "agent", "session", "task", "key", "model", "deployment", "provider", "day", "hour", "all"
 ]
@@ -55,7 +57,7 @@ class Filter:
     deployment: str = ""
     provider: str = ""
     outcome: Outcome | Literal[""] = ""
-    kind: Literal["", "call", "death"] = ""
+    kind: Kind | Literal[""] = ""
     server: str = ""
     id_prefix: str = ""
     since_ms: int | None = None
@@ -249,7 +251,7 @@ def _where(wanted: Filter) -> tuple[str, dict[str, Any]]:
     values: dict[str, Any] = {name: value for name in _EQUALS if (value := getattr(wanted, name))}
     parts = [f"{name} = :{name}" for name in values]
     if wanted.kind:  # as a literal, so that the index of deaths is found
-        parts.append({"call": "kind = 'call'", "death": "kind = 'death'"}[wanted.kind])
+        parts.append(_KINDS[wanted.kind])
     if wanted.model:
         parts.append("(model = :model OR model_asked = :model)")
         values["model"] = wanted.model

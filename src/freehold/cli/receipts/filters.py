@@ -11,7 +11,7 @@ import typer
 
 from freehold.cli.wording import moment_ms
 from freehold.receipts.entries import Outcome
-from freehold.receipts.query import Filter
+from freehold.receipts.query import Filter, Kind
 
 _TEXTS = {
     "project": "project",
@@ -70,4 +70,6 @@ def parse_filter(words: Sequence[str], limit: int, now_ms: int) -> Filter:
             raise typer.BadParameter("before=N takes the number of a receipt")
     if found.get("outcome", "ok") not in get_args(Outcome):
         raise typer.BadParameter(f"outcome is one of {', '.join(get_args(Outcome))}")
+    if found.get("kind", "call") not in get_args(Kind):
+        raise typer.BadParameter(f"kind is one of {', '.join(get_args(Kind))}")
     return Filter(**found)
