@@ -7,6 +7,7 @@ text its UTF-8 bytes, of all else its JSON without white space and with sorted k
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Annotated, Any
 
@@ -47,10 +48,10 @@ class ToolIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ok: bool = True
     error: str = ""
     """What went wrong, in a few words; stands in the receipt."""
-    arguments: msgspec.Raw = msgspec.Raw()
+    arguments: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     """Any JSON; only its hash is kept. Or the hash itself:"""
     arguments_sha256: Hash = ""
-    result: msgspec.Raw = msgspec.Raw()
+    result: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     result_sha256: Hash = ""
     source: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")] = "api"
     """Who noticed it: `hook`, `api`."""
@@ -102,11 +103,23 @@ def read_tool(raw: bytes, now_ms: int) -> ToolUse:
     if len(raw) > LARGEST_BYTES:
         raise FreeholdError(f"a tool's receipt has at most {LARGEST_BYTES >> 20} MiB; send hashes instead")
     try:
-        told = msgspec.json.decode(raw, type=ToolIn)
-        arguments = told.arguments_sha256 or _hash_of_raw(told.arguments)
-        result = told.result_sha256 or _hash_of_raw(told.result)
+        return _use(msgspec.json.decode(raw, type=ToolIn), now_ms)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise FreeholdError(f"that is no use of a tool: {error}") from error
+
+
+def told_use(facts: Mapping[str, Any], now_ms: int) -> ToolUse:
+    """The same of values by the names of `ToolIn`, without `arguments` and `result`. Raises FreeholdError."""
+    try:
+        return _use(msgspec.convert(facts, ToolIn), now_ms)
+    except msgspec.ValidationError as error:
+        raise FreeholdError(f"that is no use of a tool: {error}") from error
+
+
+def _use(told: ToolIn, now_ms: int) -> ToolUse:
+    """Raises what reading JSON raises."""
+    arguments = told.arguments_sha256 or _hash_of_raw(told.arguments)
+    result = told.result_sha256 or _hash_of_raw(told.result)
     error = " ".join(_printable(told.error).split())[:_LONGEST_ERROR]
     duration_ms = told.duration_ms or 0.0
     started_ms = told.started_ms if told.started_ms is not None else now_ms - round(duration_ms)
@@ -126,6 +139,12 @@ def read_tool(raw: bytes, now_ms: int) -> ToolUse:
         result_sha256=result,
         source=told.source,
     )
+
+
+def tool_body(use: ToolUse) -> bytes:
+    """What to post so that exactly this use is recorded."""
+    told = {name: getattr(use, name) for name in use.__struct_fields__ if name != "duration_us"}
+    return msgspec.json.encode(told | {"duration_ms": use.duration_us / 1000})
 
 
 def tool_id(session: str, call_id: str) -> str:
