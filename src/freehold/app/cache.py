@@ -95,6 +95,13 @@ class HouseCache:
         if self._disk is not None:
             await asyncio.to_thread(self._disk.close)
 
+    async def at_hand(self) -> None:
+        """Returns when it is known what lies on disk."""
+        if self._disk is not None:
+            known = asyncio.Event()
+            self._disk.after(known.set)
+            await known.wait()
+
     async def retire(self) -> None:
         """No call looks here any more: let those that still search find something, then end."""
         if self._disk is not None:

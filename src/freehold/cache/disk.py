@@ -120,6 +120,11 @@ class AnswerDisk:
             error=self._error,
         )
 
+    def after(self, then: Callable[[], None]) -> None:
+        """Call `then` on the loop when all is done that was to be done before: at first, to look what lies
+        there."""
+        self._jobs.put(lambda: self._done(then))
+
     def close(self) -> None:
         """Do what is queued, and end the thread."""
         self._jobs.put(None)
@@ -172,6 +177,9 @@ class AnswerDisk:
             self.forget(key)
 
     # -- in the thread
+
+    def _done(self, then: Callable[[], None]) -> None:
+        self._deliver(then)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
