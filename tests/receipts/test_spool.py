@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from freehold.receipts import spool
-from freehold.receipts.spool import SpoolFull, add, take
+from freehold.receipts.spool import SpoolFull, add, take, waiting
 
 
 def test_events_come_back_in_their_order_and_are_gone(tmp_path: Path) -> None:
     add(tmp_path / "new", b"1")
     add(tmp_path / "new", b"2\n3")
+    assert waiting(tmp_path / "new")
     assert list(take(tmp_path / "new")) == [b"1", b"2 3"]
+    assert not waiting(tmp_path / "new")
     assert list(take(tmp_path / "new")) == []
 
 

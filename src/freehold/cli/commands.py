@@ -23,6 +23,7 @@ COMMANDS = {
     "limits": "freehold.cli.limits",
     "route": "freehold.cli.route",
     "outcomes": "freehold.cli.outcomes",
+    "hook": "freehold.cli.hook",
     "doctor": "freehold.cli.doctor",
     "import": "freehold.cli.import_",
     "config": "freehold.cli.config",

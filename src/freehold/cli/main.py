@@ -34,6 +34,11 @@ def _run(given: list[str]) -> int:
         from freehold.cli.starting import start  # noqa: PLC0415
 
         return start(options)
+    if given[:2] == ["hook", "post-tool-use"]:  # agents wait for it: it goes around Typer too
+        from freehold.cli.hook_post import quick_hook  # noqa: PLC0415
+
+        if (status := quick_hook(given[2:])) is not None:
+            return status
     from freehold.cli.commands import run_command  # noqa: PLC0415
 
     return run_command(given)

@@ -43,6 +43,11 @@ def add(home: Path, event: bytes) -> None:
             os.close(handle)
 
 
+def waiting(home: Path) -> bool:
+    """Whether there is something to take; two looks at the disk."""
+    return (home / FOLDER / _FILE).exists() or (home / FOLDER / _TAKEN).exists()
+
+
 def take(home: Path) -> Iterator[bytes]:
     """The events, the oldest first. When the last one has been taken, they are deleted; when the reader stops
     before, all of them come again the next time. Raises OSError."""
