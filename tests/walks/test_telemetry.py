@@ -167,6 +167,21 @@ def test_from_the_moment_the_file_says_so_all_of_it_goes_to_a_collector(
     assert "freehold_telemetry_forwarded_total 1.0" in text
 
 
+def test_a_use_of_a_tool_is_recorded_once_and_is_no_call(house: House) -> None:
+    use = {"tool": "Bash", "call_id": "toolu_1", "session": "s1", "arguments": {"command": "ls"}}
+    with house.wire() as wire:
+        first = wire.call("/api/v1/receipts/tool", use).json()
+        again = wire.call("/api/v1/receipts/tool", use).json()
+        refused = wire.call("/api/v1/receipts/tool", {"tool": ""})
+        receipt = wire.call(f"/api/v1/receipts/{first['id']}").json()["receipt"]
+        assert wire.call("/api/v1/costs").json()["rows"] == []
+    assert (first["repeated"], again["repeated"], again["id"]) == (False, True, first["id"])
+    assert (receipt["kind"], receipt["session"]) == ("tool", "s1")
+    assert "ls" not in receipt["detail"], "only hashes of what went in and out"
+    assert (refused.status, refused.json()["error"]["code"]) == (400, "invalid_request")
+    assert house.receipts() == []
+
+
 def test_with_keys_an_exporter_needs_one_like_everybody(tmp_path: Path, upstream: Standin) -> None:
     config = {"providers": {"alpha": provider(upstream)}, "auth": {"keys": [CLIENT_KEY]}}
     house = House(tmp_path, config)

@@ -18,6 +18,7 @@ from freehold.receipts.entries import Receipt
 from freehold.receipts.journal import LedgerError
 from freehold.receipts.query import CostRow, Filter, Grouping, Row
 from freehold.receipts.rows import row
+from freehold.receipts.tools import ToolView
 from freehold.routing.explain import ExplainIn, Explanation
 from freehold.web.control import (
     BOUNDS_S,
@@ -151,6 +152,13 @@ class FakeTelemetry:
         if signal == "metrics":
             return OtlpAnswer(status=503, content_type=content_type, body=b"no", retry_after_s=5)
         return OtlpAnswer(status=200, content_type=content_type, body=b"\x0a\x00")
+
+    async def tool(self, body: bytes) -> ToolView:
+        if body == b"{}":
+            raise FreeholdError("that is no use of a tool")
+        if body == b"[]":
+            raise LedgerError("the disk is full")
+        return ToolView(id="t1", tool="look", ok=True, started_ms=5)
 
 
 class FakeControl:

@@ -202,6 +202,7 @@ def test_the_document_describes_every_route_and_every_shape(client: TestClient) 
         "/api/v1/outcomes",
         "/api/v1/route/explain",
         "/api/v1/shadow",
+        "/api/v1/receipts/tool",
         "/v1/traces",
         "/v1/metrics",
         "/v1/logs",

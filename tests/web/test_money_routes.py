@@ -81,3 +81,13 @@ def test_telemetry_comes_and_goes_as_bytes(client: TestClient, control: FakeCont
     refused = client.post("/v1/metrics", content=b"{}", headers={"content-type": "application/json"})
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
     assert client.get("/v1/logs").status_code == 405
+
+
+def test_a_use_of_a_tool_is_recorded(client: TestClient) -> None:
+    path = "/api/v1/receipts/tool"
+    assert client.post(path, content=b'{"tool": "look"}').json()["id"] == "t1"
+    refused = client.post(path, content=b"{}")
+    assert (refused.status_code, refused.json()["error"]["message"]) == (400, "that is no use of a tool")
+    full = client.post(path, content=b"[]")
+    assert (full.status_code, full.json()["error"]["code"]) == (503, "ledger_unavailable")
+    assert client.get(path).status_code == 404, "there is no such receipt"

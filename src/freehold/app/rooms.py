@@ -27,7 +27,9 @@ from freehold.core.servers import ServerSpec
 from freehold.gateway.gateway import Gateway
 from freehold.gateway.parts import Parts
 from freehold.receipts.entries import Receipt
+from freehold.receipts.journal import LedgerError
 from freehold.receipts.ledger import Ledger
+from freehold.receipts.spool import waiting
 from freehold.routing.router import Router
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from freehold.app.cache import HouseCache
     from freehold.app.energy import HouseEnergy
     from freehold.app.telemetry import HouseTelemetry
+    from freehold.app.tool_receipts import ToolBook
 
 Say = Callable[[str, str], None]
 """A stage and a text, for people; a warning."""
@@ -63,6 +66,7 @@ class OptionalRooms:
         self.energy: HouseEnergy | None = None
         self.telemetry: HouseTelemetry | None = None
         """None until somebody sends some."""
+        self.tools: ToolBook | None = None
         self.outcomes: OutcomeBook | None = None
         """There once `serve` has been called."""
 
@@ -93,6 +97,7 @@ class OptionalRooms:
 
     def parts(self, parts: Parts) -> Parts:
         """The same with these rooms in it."""
+        self._parts = parts
         config, cache, energy = self._config, self.cache, self.energy
         return msgspec.structs.replace(
             parts,
@@ -125,6 +130,8 @@ class OptionalRooms:
             self.cache.use_port(port)
         self._beside.begin("prices", lambda: self.prices.fetch(gateway.use_prices))
         self._beside.begin("limits", self.limits.keep)
+        if waiting(self._home):
+            self._beside.begin("tool uses that hooks kept", self._take_spool)
         gateway.changed = lambda: self._plan(gateway, specs())
         gateway.changed()
 
@@ -156,15 +163,8 @@ class OptionalRooms:
             case "telemetry" if self.telemetry is not None:
                 self.telemetry.use(config.telemetry)
             case _:  # read where it is needed
-                return
-        self._furnish(gateway)
-
-    def _furnish(self, gateway: Gateway) -> None:
-        """Calls that begin from now on find the rooms as they are."""
-        energy, cache = self.energy, self.cache
-        gateway.budgets = self.budgets
-        gateway.answers = None if cache is None else cache.answers
-        gateway.meter = None if energy is None else energy.meter
+                pass
+        gateway.use_parts(self.parts(self._parts))
 
     # -- one room each
 
@@ -209,8 +209,10 @@ class OptionalRooms:
         except ConfigError:
             if before is not None:
                 await self._open_cache(before.config)
-            self._furnish(gateway)
+            gateway.use_parts(self.parts(self._parts))
             raise
+        if self.cache is not None:
+            await self.cache.at_hand()
 
     def _open_energy(self, config: Config) -> None:
         if not config.energy.stated:
@@ -245,6 +247,20 @@ class OptionalRooms:
             telemetry.use_port(self._port, lambda: gateway.catalog.providers)
             self._beside.begin("telemetry", lambda: telemetry.keep(lambda text: self._say("telemetry", text)))
         return self.telemetry
+
+    def tool_book(self) -> ToolBook:
+        """Who records uses of tools; made when the first is told."""
+        if self.tools is None:
+            from freehold.app.tool_receipts import ToolBook  # noqa: PLC0415 - see the module
+
+            self.tools = ToolBook(self._home, self._ledger.append, self._next_id, self._clock)
+        return self.tools
+
+    async def _take_spool(self) -> None:
+        try:
+            await self.tool_book().take_spool()
+        except (LedgerError, OSError) as error:
+            self._say("telemetry", f"uses of tools that hooks kept cannot be recorded: {error}")
 
     def _record_told(self, receipt: Receipt) -> None:
         """What somebody else's call has cost counts in budgets, as it will at the next start."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from freehold.app.rooms import OptionalRooms
+from freehold.receipts.tools import ToolView
 from freehold.web.telemetry import OtlpAnswer, Signal, TelemetryMeter
 
 
@@ -22,6 +23,9 @@ class HouseReceiver:
             body=answer.body,
             retry_after_s=answer.retry_after_s,
         )
+
+    async def tool(self, body: bytes) -> ToolView:
+        return await self._rooms.tool_book().post(body)
 
     def meter(self) -> TelemetryMeter:
         """For `/metrics`."""

@@ -23,6 +23,7 @@ from freehold.web.control import (
 )
 from freehold.web.money_routes import money_routes
 from freehold.web.server_routes import server_routes
+from freehold.web.telemetry_routes import tool_routes
 
 ReceiptId = Annotated[str, Path(description="The receipt's id, or how it begins.", max_length=200)]
 
@@ -117,6 +118,7 @@ def control_routes(control: Control) -> tuple[APIRouter, dict[str, Any]]:
         Route("/receipts/{receipt_id}", api.receipt, ReceiptView, "One receipt"),
         Route("/costs", api.costs, CostReport, "Costs"),
         *money_routes(control.money),
+        *tool_routes(control.telemetry),
     )
     router = APIRouter(prefix="/api/v1", default_response_class=Json)
     found, components = schemas(

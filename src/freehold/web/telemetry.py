@@ -7,6 +7,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from freehold.receipts.tools import ToolView
+
 Signal = Literal["traces", "metrics", "logs"]
 
 
@@ -36,4 +38,8 @@ class TelemetryControl(Protocol):
         self, signal: Signal, body: bytes, content_type: str, content_encoding: str
     ) -> OtlpAnswer:
         """Take in one OTLP/HTTP request. What is wrong with it, the answer says."""
+        ...
+
+    async def tool(self, body: bytes) -> ToolView:
+        """Record one use of a tool, once. Raises FreeholdError with what is wrong with `body`."""
         ...

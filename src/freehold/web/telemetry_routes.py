@@ -1,16 +1,34 @@
-"""Where OpenTelemetry comes in: `/v1/traces`, `/v1/metrics`, `/v1/logs`, in OTLP/HTTP's own shapes."""
+"""Where OpenTelemetry comes in (`/v1/traces`, `/v1/metrics`, `/v1/logs`, in OTLP/HTTP's own shapes), and uses
+of tools."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import get_args
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 
+from freehold.core.errors import FreeholdError
+from freehold.receipts.journal import LedgerError
+from freehold.receipts.tools import ToolIn, ToolView
+from freehold.web.answers import Json, Route, error_answer
 from freehold.web.telemetry import Signal, TelemetryControl
 
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
+
+
+def tool_routes(control: TelemetryControl) -> tuple[Route, ...]:
+    async def tool(request: Request) -> Json:
+        """Record one use of a tool. The same use, told again, has one receipt."""
+        try:
+            return Json(await control.tool(await request.body()))
+        except LedgerError as error:  # whoever told it may tell it again
+            return error_answer(503, "ledger_unavailable", str(error))
+        except FreeholdError as error:
+            raise HTTPException(400, str(error)) from error
+
+    return (Route("/receipts/tool", tool, ToolView, "Receipt of a tool's use", "POST", ToolIn),)
 
 
 def telemetry_routes(control: TelemetryControl) -> APIRouter:
