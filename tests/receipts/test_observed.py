@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from hashlib import sha256
 
 import msgspec
@@ -12,6 +11,7 @@ from freehold.core.observed import Observed
 from freehold.core.usage import Usage
 from freehold.receipts.entries import decode_receipt, encode_receipt
 from freehold.receipts.observed import Charge, observed_receipt
+from freehold.receipts.tools import hash_of, tool_id, tool_of
 
 NOW = 1_767_225_600_000
 SEEN = Observed(
@@ -100,5 +100,16 @@ def test_of_a_tool_use_arguments_and_result_stand_as_hashes_only():
     receipt = observed_receipt(told, Charge(), "r-1", NOW)
     assert (receipt.kind, receipt.cost_nanos, receipt.cost_state) == ("tool", 0, "free")
     assert b"secret" not in encode_receipt(receipt)
-    assert sha256(b"the secret").hexdigest() in receipt.detail
-    assert json.loads(receipt.detail)
+    use = tool_of(receipt)
+    assert use is not None
+    assert use.result_sha256 == sha256(b"the secret").hexdigest()
+    assert use.arguments_sha256 == hash_of({"command": "cat secret"})  # as a hook would have it
+
+
+def test_a_tool_use_that_can_be_recognised_has_the_id_that_a_hook_would_give_it():
+    told = Observed(
+        kind="tool", tool="Bash", session="s-1", tool_call_id="toolu_01AbCdEfGhIj", started_ms=NOW
+    )
+    assert observed_receipt(told, Charge(), "r-1", NOW).id == tool_id("s-1", "toolu_01AbCdEfGhIj")
+    short = msgspec.structs.replace(told, tool_call_id="call_0")
+    assert observed_receipt(short, Charge(), "r-1", NOW).id == "r-1"

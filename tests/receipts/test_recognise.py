@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from freehold.core.observed import Observed
 from freehold.core.usage import Usage
 from freehold.receipts.entries import Receipt
-from freehold.receipts.observed import Charge, observed_receipt
-from freehold.receipts.recognise import Recent, in_order, is_strong
+from freehold.receipts.observed import Charge, is_strong, observed_receipt
+from freehold.receipts.recognise import Recent, in_order
 
 T = 1_767_225_600_000
 TRACE, CALL, AROUND, OUTER = "aa" * 16, "01" * 8, "02" * 8, "03" * 8

@@ -13,7 +13,7 @@ import msgspec
 
 from freehold.core.observed import Observed
 from freehold.receipts.entries import CostState, Receipt
-from freehold.receipts.observed_tools import tool_receipt
+from freehold.receipts.tools import ToolUse, hash_of, tool_id, tool_receipt
 
 ENDPOINT = "otlp"
 """Of a call that did not come through here."""
@@ -21,6 +21,9 @@ _YEARS_MS = 10 * 366 * 86_400_000
 _HOUR_MS = 3_600_000
 _LONGEST_US = 10**13
 _LONGEST_RAW = 4_000
+_STRONG = 12
+"""Characters after the prefix of an id."""
+_PREFIX = re.compile(r"[-_]")
 _TRACE = re.compile(r"[0-9a-f]{32}")
 _SPAN = re.compile(r"[0-9a-f]{16}")
 
@@ -38,7 +41,9 @@ class Charge(msgspec.Struct, frozen=True):
 def observed_receipt(seen: Observed, charge: Charge, receipt_id: str, now_ms: int) -> Receipt:
     """The entry of a call or a tool use. A time that cannot be is taken as now."""
     if seen.kind == "tool":
-        return tool_receipt(seen, receipt_id, _started_ms(seen, now_ms))
+        if seen.session and is_strong(seen.tool_call_id):
+            receipt_id = tool_id(seen.session, seen.tool_call_id)  # a hook that tells of it too finds it
+        return tool_receipt(_use(seen, now_ms), receipt_id)
     model = seen.model or seen.model_asked
     provider = charge.provider or seen.provider
     return Receipt(
@@ -69,6 +74,40 @@ def observed_receipt(seen: Observed, charge: Charge, receipt_id: str, now_ms: in
         usage_raw=seen.usage_raw[:_LONGEST_RAW],
         usage_state=_usage_state(seen),
     )
+
+
+def is_strong(identity: str) -> bool:
+    """Whether an id is long enough that nothing else ever has it (`chatcmpl-123` is not)."""
+    return len(_PREFIX.split(identity, maxsplit=1)[-1]) >= _STRONG
+
+
+def _use(seen: Observed, now_ms: int) -> ToolUse:
+    return ToolUse(
+        tool=seen.tool,
+        call_id=seen.tool_call_id,
+        server=seen.tool_server,
+        session=seen.session,
+        agent=seen.agent,
+        project=seen.project,
+        task=seen.task,
+        started_ms=_started_ms(seen, now_ms),
+        duration_us=min(seen.duration_us or 0, _LONGEST_US),
+        ok=not seen.error,
+        error=seen.error,
+        arguments_sha256=_hash(seen.arguments),
+        result_sha256=_hash(seen.result),
+        source=ENDPOINT,
+    )
+
+
+def _hash(text: str) -> str:
+    """Of the value where the text is JSON, so that it is the same hash from whoever tells of it."""
+    if text[:1] in ("{", "["):
+        try:
+            return hash_of(msgspec.json.decode(text))
+        except (msgspec.DecodeError, RecursionError):
+            pass
+    return hash_of(text)
 
 
 def trace_of(seen: Observed) -> str:

@@ -8,7 +8,6 @@ the same time.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections import OrderedDict, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -18,8 +17,8 @@ import msgspec
 
 from freehold.core.observed import Observed
 from freehold.receipts.entries import Receipt
-from freehold.receipts.observed import ENDPOINT
-from freehold.receipts.observed_tools import tool_told
+from freehold.receipts.observed import ENDPOINT, is_strong
+from freehold.receipts.tools import tool_of
 
 SpanKey = tuple[str, str]
 """Trace and span."""
@@ -34,9 +33,6 @@ _WEAK_MS = 2_000
 _UNTIMED_MS = 5_000
 _TOOL_MS = 10_000
 _DEEPEST = 64
-_STRONG = 12
-"""Characters after the prefix, from which on an id is taken to be unique for ever (`chatcmpl-123` is not)."""
-_PREFIX = re.compile(r"[-_]")
 
 
 class Mark(msgspec.Struct, eq=False):
@@ -158,7 +154,7 @@ class Recent:
         """Whether a shared id makes them one call."""
         if mark.tool:
             return False
-        return is_strong(shared) or (_overlap(mark, seen) and _tokens_fit(mark, seen))
+        return is_strong(shared) or (_overlap(mark, seen) and _input_fits(mark, seen))
 
     def _by_time(self, seen: Observed) -> bool:
         """One of our calls that nothing speaks against, within the time that the exporter gives."""
@@ -210,25 +206,22 @@ class Recent:
 
 
 def in_order(pool: Sequence[Observed], recent: Recent) -> list[Observed]:
-    """The order in which to ask: passages, then calls, the innermost first; what says most before what says
-    less of the same; sums last. Of tool uses the outermost first: it is the one with the call's id."""
+    """The order in which to ask: passages, then calls, the innermost (which began last) first; what says most
+    before what says less of the same; sums last. Of tool uses the outermost first: it has the call's id."""
 
     def rank(seen: Observed) -> tuple[int, bool, int, int]:
         depth = recent.depth(seen)
         kind = 0 if seen.kind == "passage" else 3 if seen.of_many else 2 if seen.kind == "tool" else 1
-        return kind, not seen.span_id, depth if seen.kind == "tool" else -depth, seen.started_ms
+        inner = (depth, seen.started_ms) if seen.kind == "tool" else (-depth, -seen.started_ms)
+        return kind, not seen.span_id, *inner
 
     return sorted(pool, key=rank)
 
 
-def is_strong(identity: str) -> bool:
-    """Whether an id is long enough that two calls never share it."""
-    return len(_PREFIX.split(identity, maxsplit=1)[-1]) >= _STRONG
-
-
 def _mark_of(receipt: Receipt) -> Mark:
     trace, _, span = receipt.trace.partition("-")
-    tool, call_id = tool_told(receipt)
+    use = tool_of(receipt)
+    tool, call_id = (use.tool, use.call_id) if use is not None else ("", "")
     ids = [each for each in (receipt.response_id, receipt.upstream_request_id) if each]
     if call_id:
         ids.append(f"tool {call_id}")
@@ -290,6 +283,11 @@ def _echo_of(receipt: Receipt, tool: str) -> str:
     return (
         f"at {receipt.started_ms} {receipt.total_us // 1000} {what} {usage} {receipt.session} {receipt.agent}"
     )
+
+
+def _input_fits(mark: Mark, seen: Observed) -> bool:
+    """Exporters of one call agree on its input; what a stream put out, some get wrong by a token."""
+    return mark.tokens is None or not seen.usage_raw or mark.tokens[0] == seen.usage.input_total
 
 
 def _overlap(mark: Mark, seen: Observed) -> bool:

@@ -65,6 +65,7 @@ _NO_CALLS = frozenset(
 """Operations that are no model calls: the sums that they repeat are their children's."""
 _TOOLS = ("execute_tool", "tools")
 _VERCEL_CALLS = ("doGenerate", "doStream", "doEmbed")
+_REQUEST_IDS = ("anthropic.request.id", "openai.request.id", "gen_ai.response.request_id", "request_id")
 _EXCLUDING = ("anthropic", "aws.bedrock")
 
 
@@ -105,7 +106,7 @@ def _call_facts(found: Attributes, scope: str) -> dict[str, Any] | None:
         return None
     return {
         "response_id": text(found, "gen_ai.response.id", "ai.response.id"),
-        "request_id": text(found, "gen_ai.response.request_id", "request_id"),
+        "request_id": text(found, *_REQUEST_IDS),
         "address": place_of(found),
         "provider": provider_of(found),
         "model": model or asked,
@@ -124,7 +125,8 @@ def _call_facts(found: Attributes, scope: str) -> dict[str, Any] | None:
 
 
 def _streams(found: Attributes) -> bool:
-    said = (found.get("gen_ai.request.stream"), found.get("llm.is_streaming"))
+    names = ("gen_ai.request.stream", "gen_ai.is_streaming", "llm.is_streaming")
+    said = [found.get(name) for name in names]
     return True in said or text(found, "ai.operationId").endswith("doStream")
 
 
