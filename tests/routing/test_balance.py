@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.routing.balance import balanced
-from freehold.routing.coalesce import CallFacts, coalesce_key, reattach_key
 from freehold.routing.hedge import HedgeRules, hedge_after_s
 from freehold.routing.world import Standing
 
@@ -72,34 +71,3 @@ def test_slow_is_slower_than_usual_for_this_place() -> None:
     assert hedge_after_s(history, HedgeRules()) is None  # only who asks for it
     assert hedge_after_s(history, rules, calls=100, hedged=11) is None
     assert hedge_after_s(history, rules, calls=100, hedged=10) == 0.4
-
-
-SURE, DICE = b'{"model":"m","temperature":0}', b'{"model":"m"}'
-
-
-def facts(endpoint: str = "chat", body: bytes = SURE, **more: object) -> CallFacts:
-    return CallFacts(**({"endpoint": endpoint, "body": body, "who": "k1"} | more))  # pyright: ignore
-
-
-def test_only_answers_without_chance_are_shared() -> None:
-    assert coalesce_key(facts()) == coalesce_key(facts(session="s"))
-    assert coalesce_key(facts(body=DICE)) is None
-    assert coalesce_key(facts("embeddings", DICE)) is not None
-    assert coalesce_key(facts("images.generations")) is None
-
-
-def test_answers_are_not_shared_between_keys_bodies_places_or_betas() -> None:
-    keys = [
-        coalesce_key(facts()),
-        coalesce_key(facts(who="k2")),
-        coalesce_key(facts(body=SURE + b" ")),
-        coalesce_key(facts("messages")),
-        coalesce_key(facts(variant=b"beta")),
-    ]
-    assert len(set(keys)) == 5
-
-
-def test_a_retry_within_a_session_goes_on_with_the_answer_that_was_cut() -> None:
-    assert reattach_key(facts(body=DICE, session="s")) is not None
-    assert reattach_key(facts(body=DICE)) is None
-    assert reattach_key(facts(body=DICE, session="s")) != reattach_key(facts(body=DICE, session="t"))

@@ -29,7 +29,8 @@ from freehold.core.config_cache import CacheConfig
 from freehold.core.usage import Usage
 from freehold.dialects.usage import usage_object
 
-Kind = Literal["exact", "semantic"]
+Kind = Literal["exact", "semantic", "shared", "resumed"]
+"""How it was found; the last two are answers that were never kept, see `flights` and `retries`."""
 _LETTER: dict[Form, bytes] = {"whole": b"w", "stream": b"s", "counted": b"c"}
 _FROM_STREAM: tuple[Form, ...] = ("counted", "stream")
 _DIALECTS: dict[str, Dialect] = {"chat": "chat", "messages": "messages", "completions": "chat"}

@@ -1,162 +1,167 @@
-"""Calls under way that others may share: identical requests have one upstream. Pure bookkeeping, no clock.
+"""Answers under way that others may share: identical requests have one upstream. Pure bookkeeping, no clock.
 
-The first of equal requests leads: its answer is recorded as it goes to its client. The others follow: they
-get what was recorded so far, then every piece as it comes. A follower is told of the end; if there is none,
-it goes its own way. Requests are equal when their bytes are, which costs one comparison with those of the
-same length.
+The first of equal requests leads: what its client gets is recorded. The others follow: each reads the record
+at its own pace, so that a slow one holds up nobody. A follower is told when there is more, and of the end; if
+the answer comes to nothing, it goes its own way. Requests of the same length are compared, byte by byte
+first, so a request that nobody else makes costs one look into a table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, Protocol
 
-import msgspec
+from freehold.cache.keys import Form
+from freehold.cache.stored import Header, Stored
 
-from freehold.cache.stored import Header
+About = tuple[object, ...]
+"""What must be equal beside the body: whose request it is, and what its head asks for."""
 
 
 class Follower(Protocol):
-    """A call that takes part in another one's answer. All calls come from within the leader's own."""
+    """A call that takes part in another one's answer. It is called from within the leader's own."""
 
-    def answer_began(self, status: int, headers: Sequence[Header]) -> None:
-        """Once, before any piece."""
+    def more(self) -> None:
+        """The record has grown, or its head is there."""
         ...
 
-    def answer_piece(self, data: bytes) -> None:
-        """More of the body, as the leader's client gets it."""
-        ...
-
-    def answer_whole(self) -> None:
-        """That was all, and it was a good answer."""
-        ...
-
-    def answer_lost(self, reason: str) -> None:
-        """There will be no more. Before `answer_began` the follower may do its own call."""
+    def ended(self) -> None:
+        """There will be no more: `Flight.ending` says how it ended."""
         ...
 
 
-class Sameness(msgspec.Struct, frozen=True, kw_only=True):
-    """What must be equal beside the body: whose it is, and what the head asks for."""
+class Leader(Protocol):
+    """The call whose answer it is."""
 
-    target: bytes
-    scope: bytes
-    route: bytes
-    headers: bytes
-    session: str = ""
-    """Empty where calls of different sessions may share."""
+    @property
+    def answering(self) -> str:
+        """The deployment that is asked."""
+        ...
+
+    @property
+    def serving(self) -> str:
+        """The server of ours that works on it now; empty when none does."""
+        ...
+
+    def nobody_waits(self) -> None:
+        """Neither its own client nor a follower is there any more."""
+        ...
 
 
 class Flight:
-    """One answer under way: what its client got so far, and who else listens."""
+    """One answer under way: what its client got so far, and who else reads it."""
 
     __slots__ = (
-        "_followers",
-        "_pieces",
+        "about",
         "body",
-        "bytes",
-        "ended",
+        "ending",
+        "followers",
+        "form",
         "headers",
+        "key",
+        "leader",
         "leading",
-        "sameness",
+        "pieces",
+        "reason",
+        "receipt",
+        "refusal",
         "status",
+        "stored",
     )
 
-    def __init__(self, body: bytes, sameness: Sameness) -> None:
+    def __init__(self, body: bytes, about: About, leader: Leader, receipt: str, pieces: list[bytes]) -> None:
+        """`pieces` is the record, to which the leader appends. `receipt`: of the leader."""
         self.body = body
-        self.sameness = sameness
+        self.about = about
+        self.leader = leader
+        self.receipt = receipt
+        self.pieces = pieces
+        self.key: bytes | None = None
+        """Of the request, once somebody wanted to know it."""
+        self.form: Form = "whole"
+        """How the leader asked for it; set together with `key`."""
         self.status = 0
-        self.headers: tuple[Header, ...] = ()
+        self.headers: Sequence[Header] = ()
         self.leading = True
         """The call that leads still has a client of its own."""
-        self.ended = False
-        self.bytes = 0
-        self._pieces: list[bytes] = []
-        self._followers: list[Follower] = []
-
-    @property
-    def wanted(self) -> bool:
-        """Whether anybody waits for more: as long as this is so, the upstream goes on."""
-        return self.leading or bool(self._followers)
-
-    @property
-    def shared(self) -> int:
-        """How many follow."""
-        return len(self._followers)
-
-    def recorded(self) -> bytes:
-        """The body so far."""
-        if len(self._pieces) > 1:
-            self._pieces = [b"".join(self._pieces)]
-        return self._pieces[0] if self._pieces else b""
+        self.followers: list[Follower] = []
+        self.ending: Literal["", "whole", "lost"] = ""
+        self.reason = ""
+        """Why it was lost."""
+        self.refusal: Any = None
+        """What the leader was told instead of an answer, where the same request would be told it again: the
+        words of the gateway that made the flight."""
+        self.stored: Stored | None = None
+        """The answer, once it is whole."""
 
     def follow(self, follower: Follower) -> None:
-        """Give `follower` what there is, and what will come."""
-        self._followers.append(follower)
-        if self.status:
-            follower.answer_began(self.status, self.headers)
-            if self._pieces:
-                follower.answer_piece(self.recorded())
+        """From now on `follower` is told; what there is already it reads by itself."""
+        if not self.ending:
+            self.followers.append(follower)
 
-    def leave(self, follower: Follower) -> bool:
-        """`follower` waits no longer. Returns whether anybody still does."""
-        if follower in self._followers:
-            self._followers.remove(follower)
-        return self.wanted
+    def leave(self, follower: Follower) -> None:
+        """`follower` waits no longer. With nobody left the leader is told."""
+        if follower in self.followers:
+            self.followers.remove(follower)
+            if not self.followers and not self.leading:
+                self.leader.nobody_waits()
 
     def began(self, status: int, headers: Sequence[Header]) -> None:
-        self.status = status
-        self.headers = tuple(headers)
-        for follower in tuple(self._followers):
-            follower.answer_began(status, self.headers)
+        """The head is there. Only the first time counts."""
+        if not self.status:
+            self.status = status
+            self.headers = headers
 
-    def piece(self, data: bytes) -> None:
-        self._pieces.append(data)
-        self.bytes += len(data)
-        for follower in tuple(self._followers):
-            follower.answer_piece(data)
+    def grown(self) -> None:
+        """The record has more for those who read it."""
+        for follower in tuple(self.followers):
+            follower.more()
 
-    def whole(self) -> None:
+    def whole(self, stored: Stored) -> None:
         """The answer is complete."""
-        for follower in self._end():
-            follower.answer_whole()
+        self.stored = stored
+        self._end("whole")
 
     def lost(self, reason: str) -> None:
         """The answer will not be complete."""
-        for follower in self._end():
-            follower.answer_lost(reason)
+        self.reason = self.reason or reason
+        self._end("lost")
 
-    def _end(self) -> list[Follower]:
-        self.ended = True
-        followers, self._followers = self._followers, []
-        return followers
+    def outgrew(self) -> None:
+        """The answer is too large to be recorded."""
+        self.lost("the answer is too large to be shared")
+
+    def _end(self, how: Literal["whole", "lost"]) -> None:
+        if self.ending:
+            return
+        self.ending = how
+        followers, self.followers = self.followers, []
+        for follower in followers:
+            follower.ended()
 
 
 class Flights:
-    """The owner of all flights; O(1) for a request that nobody else makes."""
+    """The owner of all flights that can be joined; O(1) for a request that nobody else makes."""
 
     def __init__(self) -> None:
         self._by_length: dict[int, list[Flight]] = {}
 
-    def find(self, body: bytes, sameness: Sameness) -> Flight | None:
-        """The flight of an equal request, if one is under way."""
-        for flight in self._by_length.get(len(body), ()):
-            if not flight.ended and flight.body == body and flight.sameness == sameness:
-                return flight
-        return None
+    def alike(self, body: bytes, about: About) -> Iterator[Flight]:
+        """The flights whose request may be the same, those with the very same bytes first."""
+        found = [one for one in self._by_length.get(len(body), ()) if one.about == about and not one.ending]
+        yield from (one for one in found if one.body == body)
+        yield from (one for one in found if one.body != body)
 
     def may_match(self, body: bytes) -> bool:
         """Whether a request of the same length is under way: the cheap question before the others."""
         return len(body) in self._by_length
 
-    def open(self, body: bytes, sameness: Sameness) -> Flight:
-        """A new flight, led by the caller."""
-        flight = Flight(body, sameness)
-        self._by_length.setdefault(len(body), []).append(flight)
-        return flight
+    def open(self, flight: Flight) -> None:
+        """From now on it can be joined."""
+        self._by_length.setdefault(len(flight.body), []).append(flight)
 
     def close(self, flight: Flight) -> None:
-        """The flight is over: nobody can join any more."""
+        """Nobody can join it any more."""
         alike = self._by_length.get(len(flight.body))
         if alike and flight in alike:
             alike.remove(flight)

@@ -8,6 +8,7 @@ nothing tells them from another call. Pure bookkeeping; time is passed in.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import msgspec
 
@@ -24,8 +25,6 @@ class Orphan(msgspec.Struct, frozen=True, kw_only=True):
     key: bytes
     session: str
     flight: Flight
-    receipt: str
-    """Of the call that asked first."""
     until_ms: int
 
 
@@ -41,14 +40,12 @@ class Retries:
         """Whether a call of this session could be a retry: only then is its key worth making."""
         return session in self._sessions
 
-    def left(self, key: bytes, session: str, flight: Flight, receipt: str, now_ms: int) -> Orphan | None:
+    def left(self, key: bytes, session: str, flight: Flight, now_ms: int) -> Orphan | None:
         """The client of a call is gone: keep its answer for the retry, running or whole. None when the call
         names no session; then nothing is kept and the upstream is to be stopped."""
         if not session:
             return None
-        orphan = Orphan(
-            key=key, session=session, flight=flight, receipt=receipt, until_ms=now_ms + self._window_ms
-        )
+        orphan = Orphan(key=key, session=session, flight=flight, until_ms=now_ms + self._window_ms)
         self._forget((key, session))
         self._orphans[key, session] = orphan
         self._sessions[session] = self._sessions.get(session, 0) + 1
@@ -69,6 +66,15 @@ class Retries:
         for orphan in over:
             self._forget((orphan.key, orphan.session))
         return over
+
+    def under_way(self) -> Sequence[Orphan]:
+        """Those whose upstream still works."""
+        return [orphan for orphan in self._orphans.values() if not orphan.flight.ending]
+
+    def drop(self, orphan: Orphan) -> None:
+        """Nobody shall get it."""
+        if self._orphans.get((orphan.key, orphan.session)) is orphan:
+            self._forget((orphan.key, orphan.session))
 
     def __len__(self) -> int:
         return len(self._orphans)

@@ -23,6 +23,7 @@ from freehold.gateway.money import Money
 from freehold.gateway.peek import look_into
 from freehold.gateway.prepare import Prepared, client_lines, prepare_same, prepare_translated, request_head
 from freehold.gateway.settle import settle
+from freehold.gateway.sharing import goes_on, join, leave_again
 from freehold.gateway.targets import Target, upstream_dialect
 from freehold.gateway.tries import Try
 from freehold.gateway.upstream import UpstreamConnection
@@ -59,7 +60,8 @@ class Call(CallState):
 
     def proceed(self) -> None:
         """No kept answer: ask somebody."""
-        if self.choose():
+        sharing = self.gateway.sharing
+        if (sharing is None or not join(self, sharing)) and self.choose():
             self.attempt()
 
     def read(self) -> bool:
@@ -205,6 +207,8 @@ class Call(CallState):
     def flush(self) -> None:
         if self.relay is not None:
             self.relay.flush()
+            if self.flight is not None and self.flight.followers:
+                self.flight.grown()
 
     def completed(self) -> None:
         self.upstream = None
@@ -279,7 +283,17 @@ class Call(CallState):
     # -- connection.Handler
 
     def client_gone(self) -> None:
-        """Nobody listens any more: stop the upstream, keep the record."""
+        """Stop the upstream and keep the record, unless somebody else wants the answer."""
+        sharing, following = self.gateway.sharing, self.following
+        if sharing is not None and self.flight is not None and goes_on(self, sharing):
+            return
+        if following is not None and sharing is not None:
+            self.following = None
+            leave_again(following, sharing)
+        self.nobody_waits()
+
+    def nobody_waits(self) -> None:
+        """It is over: there is nobody to answer."""
         self.drop_upstream()
         if not self.settled:
             self.status = self.status or 499
@@ -288,7 +302,9 @@ class Call(CallState):
             settle(self, "cancelled", "the client left before the answer was whole")
 
     def client_writable(self, ready: bool) -> None:
-        if self.upstream is not None:
+        if self.following is not None:
+            self.following.writable(ready)
+        elif self.upstream is not None:
             if ready:
                 self.upstream.resume()
             else:
@@ -316,6 +332,9 @@ class Call(CallState):
     def expire(self) -> None:
         """The gateway's sweep: the attempt, or the wait for a server, took too long."""
         self.deadline_s = 0.0
+        if self.following is not None:
+            self.following.give_up()
+            return
         if self.money is not None and self.money.waiting:
             self.money.expire()
             return

@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from freehold.cache.flights import Flight
 from freehold.core.catalog import Dialect
 from freehold.core.errors import CallError
 from freehold.core.servers import Lease, LeaseAsk
@@ -25,6 +26,7 @@ from freehold.gateway.tries import Try
 from freehold.gateway.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
+    from freehold.gateway.following import Following
     from freehold.gateway.gateway import Gateway
     from freehold.gateway.money import Money
     from freehold.gateway.relay import Relay
@@ -50,6 +52,8 @@ class CallState:
         "dialect",
         "endpoint",
         "facts",
+        "flight",
+        "following",
         "gateway",
         "heard",
         "id",
@@ -95,11 +99,9 @@ class CallState:
         self.losses: tuple[str, ...] = ()
         self.request_bytes = len(request.body)
         self.response = gateway.ledger.commitment(self.id, "response")
-        self.response_bytes = 0
+        self.response_bytes = self.status = 0
         self.captured: list[bytes] | None = None if gateway.capture is None else []
         """The answer's pieces, when payloads are kept."""
-        self.status = 0
-        self.settled = False
         self.measured = NOTHING_USED
         self.prepared: Prepared | None = None
         self.target: Target | None = None
@@ -108,8 +110,8 @@ class CallState:
         """The last attempt's answer, when it was an error."""
         self.deadline_s = 0.0
         """On the loop's clock; past it the attempt is given up. 0: nothing is awaited."""
-        self.heard = False
-        """The upstream sent something since the last sweep, which then moves the deadline."""
+        self.settled = self.heard = False
+        """`heard`: the upstream sent something since the last sweep, which then moves the deadline."""
         self.signs: Signs | None = None
         self.ask: LeaseAsk | None = None
         """What is said to servers of ours, made for the first of them."""
@@ -127,6 +129,9 @@ class CallState:
         """What is known of kept answers, when it may get one."""
         self.stay: Stay | None = None
         """Its time on servers of ours, where that costs."""
+        self.flight: Flight | None = None
+        self.following: Following | None = None
+        """Its answer, where others may have it, too; and the answer of another call that it gets."""
         self._timer: asyncio.TimerHandle | None = None
 
     def signs_silent(self) -> bool:
@@ -137,14 +142,27 @@ class CallState:
         """Bytes of the answer's body, on their way to the client."""
         self.response.update(data)
         self.response_bytes += len(data)
-        if self.captured is not None and self.response_bytes <= CAPTURE_BYTES:
-            self.captured.append(data)
+        if self.captured is not None:
+            if self.response_bytes <= CAPTURE_BYTES:
+                self.captured.append(data)
+            elif self.flight is not None:
+                self.flight.outgrew()
 
     def request_commitment(self) -> str:
         """Hex commitment to the body that the client sent."""
         commitment = self.gateway.ledger.commitment(self.id, "request")
         commitment.update(self.request.body)
         return commitment.hexdigest()
+
+    @property
+    def answering(self) -> str:
+        """The deployment that is asked, or will be first."""
+        return self.tries[-1].deployment if self.tries else ""
+
+    @property
+    def serving(self) -> str:
+        """The server of ours that works for the call now; empty when none does."""
+        return self.lease.server if self.lease is not None else ""
 
     def upstream_request_id(self) -> str:
         """What the upstream calls this call, in its answer or in its refusal."""

@@ -320,6 +320,11 @@ class ServerConnection:
     def open(self) -> bool:
         return self._transport is not None and not self._closing
 
+    def attach(self, transport: asyncio.Transport, request: Request) -> None:
+        """Answer `request` into `transport`, of which nobody knows."""
+        self._transport = transport
+        self.current = request
+
     # -- used by the gateway's sweep
 
     def check(self, now_s: float) -> None:

@@ -8,6 +8,7 @@ from freehold.core.errors import CallError
 from freehold.dialects.errors import error_body
 from freehold.gateway import headers as passing
 from freehold.gateway import refusals, replies
+from freehold.gateway.landing import refused
 from freehold.gateway.record import outcome_of
 from freehold.gateway.settle import settle
 
@@ -23,11 +24,13 @@ def answer_error(call: Call, error: CallError) -> None:
     headers = [(b"content-type", replies.JSON_TYPE)]
     if error.retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after_s))))
+    refused(call, error, None)
     _answer(call, error, error_body(error, call.dialect, call.id), headers)
 
 
 def pass_error_on(call: Call, error: CallError, bad: BadAnswer) -> None:
     """In the upstream's own words."""
+    refused(call, error, bad)
     _answer(call, error, bad.body, bad.passed_headers)
 
 

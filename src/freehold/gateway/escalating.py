@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from freehold.gateway.climb import Climb
+from freehold.gateway.failing import unheard
 from freehold.gateway.judge import Judge
 from freehold.gateway.payer import budget_left
 from freehold.gateway.settle import measure
@@ -61,7 +62,7 @@ def _higher(call: Call, climb: Climb, router: Router) -> tuple[Deployment, ...]:
 def _go_up(call: Call, why: str) -> bool:
     """Ask one tier up. False when nobody is left there: the answer has to do."""
     climb, router = call.climb, call.gateway.router
-    if climb is None or router is None:
+    if climb is None or router is None or unheard(call):
         return False
     higher = _higher(call, climb, router)
     if not higher:
@@ -90,3 +91,5 @@ def _forget_answer(call: Call) -> None:
     call.response_bytes = 0
     if call.captured is not None:
         call.captured = []
+        if call.flight is not None:
+            call.flight.pieces = call.captured

@@ -30,6 +30,9 @@ def give_up_on(call: Call, failure: Failure, error: CallError) -> None:
     """The current candidate failed: again, elsewhere, or tell the client."""
     candidates = call.candidates
     call.gateway.went_wrong(candidates.current.name, failure)
+    if unheard(call):
+        call.nobody_waits()
+        return
     step = after_failure(
         failure,
         policy=call.gateway.policy,
@@ -46,6 +49,11 @@ def give_up_on(call: Call, failure: Failure, error: CallError) -> None:
         call.go_on("failed")
     else:
         call.again_in(step.wait_s + _TICK_S if step.wait_s else 0.0)
+
+
+def unheard(call: Call) -> bool:
+    """Whether nobody is there who would hear another attempt's answer."""
+    return call.flight is not None and not call.flight.leading and not call.flight.followers
 
 
 def tell(call: Call, error: CallError) -> None:

@@ -26,6 +26,7 @@ from freehold.gateway.marking import Marker
 from freehold.gateway.parts import Cost, Parts, Prices
 from freehold.gateway.places import Places
 from freehold.gateway.request import Handler, Request
+from freehold.gateway.sharing import Sharing
 from freehold.gateway.targets import Target
 from freehold.gateway.upload import UploadCall
 from freehold.gateway.upstream import UpstreamPool
@@ -51,6 +52,7 @@ class Gateway(Places):
         """Calls since the start."""
         self.capture = parts.capture
         self.prompt_help = "off"
+        self.sharing: Sharing | None = None
         self.marker: Marker | None = None
         self.use_parts(parts)
         self.prices = parts.prices
@@ -76,6 +78,7 @@ class Gateway(Places):
             self._sweep_timer.cancel()
         for connection in list(self._connections):
             connection.abort()
+        self.sharing = None
         for call in list(self.active):
             call.client_gone()
         self._write_lines()
@@ -92,6 +95,8 @@ class Gateway(Places):
         """Let calls in flight end, and their last bytes leave; returns when all is quiet or time is up."""
         for connection in list(self._connections):
             connection.drain()
+        if self.sharing is not None:
+            self.sharing.stop()
         try:
             async with asyncio.timeout(within_s):
                 while self.active or self._connections:
@@ -110,6 +115,11 @@ class Gateway(Places):
         self.allowances = parts.allowances
         self.meter = parts.meter
         self.shadow = parts.shadow
+        if not parts.share and self.sharing is not None:
+            self.sharing.stop()
+            self.sharing = None
+        elif parts.share and self.sharing is None:
+            self.sharing = Sharing()
         if self.prompt_help != parts.prompt_help:
             self.prompt_help = parts.prompt_help
             self.marker = None if parts.prompt_help == "off" else Marker(parts.prompt_help)
@@ -248,6 +258,8 @@ class Gateway(Places):
         self._sweep_timer = self.loop.call_later(_SWEEP_S, self._sweep)
         for connection in list(self._connections):
             connection.check(now_s)
+        if self.sharing is not None:
+            self.sharing.sweep(self)
         heard_s = self.clock.monotonic_s()
         for call in list(self.active):
             if call.heard and call.target is not None:

@@ -17,6 +17,7 @@ from freehold.gateway.endpoints import Endpoint
 from freehold.gateway.shapes import Peek, StreamOptions
 
 NOTHING_SEEN = Peek()
+_NO_DICE = frozenset(("embeddings", "rerank"))
 
 # Possessive: a plain repeat would keep a frame per character, some hundred bytes each.
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
@@ -60,6 +61,14 @@ def look_into(body: bytes, endpoint: Endpoint, *, has_default: bool) -> Peek | C
     if not seen.model and not (endpoint.model_optional and has_default):
         return refusals.bad_body('the request names no model: set "model"', param="model")
     return seen
+
+
+def may_be_fixed(seen: Peek, endpoint: str) -> bool:
+    """Whether the same request might get the very same answer again: the cheap question before the body is
+    read as a whole."""
+    if seen.temperature == 0 or seen.seed is not None or endpoint in _NO_DICE:
+        return True
+    return endpoint == "ollama.chat" and len(bytes(seen.options)) > 2
 
 
 def wants_usage(options: msgspec.Raw) -> bool:

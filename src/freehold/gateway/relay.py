@@ -99,9 +99,12 @@ class Relay:
             framing = b"transfer-encoding: chunked\r\n"
         if not call.request.keep_alive or (length is None and call.request.http10):
             framing += b"connection: close\r\n"
+        passed = self.passed_headers()
+        if call.flight is not None:
+            call.flight.began(self._status, passed)
         head = b"%b%b%b%b\r\n%b" % (
             replies.status_line(self._status),
-            b"".join([b"%b: %b\r\n" % line for line in self.passed_headers()]),
+            b"".join([b"%b: %b\r\n" % line for line in passed]),
             framing,
             self._own_headers(measured),
             body,

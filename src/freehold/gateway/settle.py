@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from freehold.core.usage import Usage
 from freehold.dialects.usage import billed_nanos, usage_of
 from freehold.gateway import cached, deciding, shadowing
+from freehold.gateway.landing import WENT_ON, landed
 from freehold.gateway.payer import payer_of
 from freehold.gateway.record import (
     NOTHING_USED,
@@ -52,6 +53,11 @@ def settle(call: Call, outcome: Outcome, error: str = "", then: Callable[[], Non
             if climb.shadow is not None and gateway.shadow is not None:
                 shadowing.end(call, climb, gateway.shadow)
     call.measured = measured
+    if call.flight is not None:
+        went_on = outcome == "ok" and not call.flight.leading
+        landed(call, outcome, error, measured)
+        if went_on:
+            outcome, error = "cancelled", WENT_ON
     if gateway.budgets is not None:
         _post(call, last)
     if outcome == "ok" and call.kept is not None:

@@ -12,6 +12,10 @@ class Peek(msgspec.Struct):
     stream: object = None
     stream_options: msgspec.Raw = msgspec.Raw()
     """Its JSON; empty when absent."""
+    temperature: object = None
+    seed: object = None
+    options: msgspec.Raw = msgspec.Raw()
+    """Ollama's, where these two stand."""
 
     @property
     def streamed(self) -> bool:

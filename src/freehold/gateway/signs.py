@@ -76,10 +76,14 @@ class Signs:
             self.opened = True
             call.status = 200
             call.conn.write(self._head())
+            if call.flight is not None:
+                call.flight.began(200, [(b"content-type", self._kind())])
             said = opening(call.dialect, answer_id=call.id, model=model, created_s=created_s)
         call.count_response(said)
         self.sent += 1
         call.conn.write(replies.chunk(said))
+        if call.flight is not None and call.flight.followers:
+            call.flight.grown()
 
     def filter(self) -> StreamContinuation:
         """What makes a same-dialect stream fit behind the signs already sent."""
@@ -106,15 +110,17 @@ class Signs:
 
     def _head(self) -> bytes:
         call = self._call
-        kind = b"application/x-ndjson" if call.dialect == "ollama" else replies.SSE_TYPE
         lines = [
-            (b"content-type", kind),
+            (b"content-type", self._kind()),
             (b"cache-control", b"no-cache"),
             (b"transfer-encoding", b"chunked"),
             (b"x-freehold-receipt", call.id.encode()),
             (b"x-freehold-route", passing.safe_value(f"{call.route}; waiting for a model server")),
         ]
         return replies.head(200, lines)
+
+    def _kind(self) -> bytes:
+        return b"application/x-ndjson" if self._call.dialect == "ollama" else replies.SSE_TYPE
 
 
 def _known_id(call: Call) -> str:

@@ -40,8 +40,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     agent: str = ""
     attempts: tuple[Attempt, ...] = ()
-    cached: Literal["", "exact", "semantic"] = ""
-    """How an answer was known that no model was asked for."""
+    cached: Literal["", "exact", "semantic", "shared", "resumed"] = ""
+    """How an answer was known that no model was asked for: kept (exact, semantic), or another call's, which
+    was under way (shared) or had lost its client (resumed)."""
     client_dialect: str = ""
     cost_nanos: int = 0
     """Integer nano-USD (1 USD = 10**9)."""
