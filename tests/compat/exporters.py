@@ -1,7 +1,8 @@
 """Programs that export telemetry of their model calls, one for each library: run in the library's own
 environment as `python exporters.py NAME MODEL_URL MODEL`, with the exporter told by OTEL_* variables.
 
-Each makes the same four calls: plain, a stream, one that ends in a tool call, and embeddings.
+Each makes the same calls: plain, a stream, one that ends in a tool call, and embeddings where there are any.
+A model whose name begins with `claude` is asked by Anthropic's client.
 """
 
 from __future__ import annotations
@@ -31,6 +32,25 @@ def with_openai(url: str, model: str) -> None:
     tools: Any = [TOOL]
     client.chat.completions.create(model=model, messages=HELLO, tools=tools)
     client.embeddings.create(model=model, input=["a", "bc"])
+
+
+def with_anthropic(url: str, model: str) -> None:
+    """Three calls, by Anthropic's client."""
+    import anthropic
+
+    client = anthropic.Anthropic(base_url=url, api_key="unused", max_retries=0, timeout=30)
+    client.messages.create(model=model, max_tokens=99, messages=HELLO)
+    for _ in client.messages.create(model=model, max_tokens=99, messages=HELLO, stream=True):
+        pass
+    tools: Any = [{"name": "look", "input_schema": TOOL["function"]["parameters"]}]
+    client.messages.create(model=model, max_tokens=99, messages=HELLO, tools=tools)
+
+
+def make_calls(url: str, model: str) -> None:
+    if model.startswith("claude"):
+        with_anthropic(url, model)
+    else:
+        with_openai(url, model)
 
 
 def sdk() -> Any:
@@ -67,7 +87,11 @@ def openinference(url: str, model: str) -> None:
 
     provider = sdk()
     OpenAIInstrumentor().instrument(tracer_provider=provider)
-    with_openai(url, model)
+    if model.startswith("claude"):
+        from openinference.instrumentation.anthropic import AnthropicInstrumentor
+
+        AnthropicInstrumentor().instrument(tracer_provider=provider)
+    make_calls(url, model)
     provider.shutdown()
 
 
@@ -76,7 +100,7 @@ def openlit(url: str, model: str) -> None:
     from opentelemetry import trace
 
     library.init(disable_metrics=True, application_name="shop", environment="test")
-    with_openai(url, model)
+    make_calls(url, model)
     provider: Any = trace.get_tracer_provider()
     provider.force_flush()
 
@@ -88,7 +112,7 @@ def traceloop(url: str, model: str) -> None:
 
     endpoint = os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"]
     Traceloop.init(app_name="shop", api_endpoint=endpoint, disable_batch=True, api_key="x")
-    with_openai(url, model)
+    make_calls(url, model)
 
 
 def openllmetry(url: str, model: str) -> None:
@@ -97,25 +121,25 @@ def openllmetry(url: str, model: str) -> None:
 
     provider = sdk()
     OpenAIInstrumentor().instrument(tracer_provider=provider)
-    with_openai(url, model)
+    if model.startswith("claude"):
+        from opentelemetry.instrumentation.anthropic import AnthropicInstrumentor
+
+        AnthropicInstrumentor().instrument(tracer_provider=provider)
+    make_calls(url, model)
     provider.shutdown()
 
 
 def pydantic_ai(url: str, model: str) -> None:
     import asyncio
 
-    from pydantic_ai import Agent, Embedder
+    from pydantic_ai import Agent
     from pydantic_ai.capabilities import Instrumentation
-    from pydantic_ai.embeddings.openai import OpenAIEmbeddingModel
     from pydantic_ai.models.instrumented import InstrumentationSettings
-    from pydantic_ai.models.openai import OpenAIChatModel
-    from pydantic_ai.providers.openai import OpenAIProvider
 
     provider = sdk()
     settings = InstrumentationSettings(tracer_provider=provider)
     watched: Any = [Instrumentation(settings)]
-    vendor = OpenAIProvider(base_url=url, api_key="unused")
-    chat = OpenAIChatModel(model, provider=vendor)
+    chat, embedder = _pydantic_models(url, model, settings)
     clerk: Any = Agent(chat, capabilities=watched, name="clerk")
     with_tool: Any = Agent(chat, capabilities=watched, name="clerk")
 
@@ -129,11 +153,28 @@ def pydantic_ai(url: str, model: str) -> None:
             async for _ in result.stream_text():
                 pass
         await with_tool.run("hello")
-        embedder = Embedder(OpenAIEmbeddingModel(model, provider=vendor), instrument=settings)
-        await embedder.embed_documents(["a", "bc"])
+        if embedder is not None:
+            await embedder.embed_documents(["a", "bc"])
 
     asyncio.run(calls())
     provider.shutdown()
+
+
+def _pydantic_models(url: str, model: str, settings: Any) -> tuple[Any, Any]:
+    """The model to talk to, and one for embeddings or None."""
+    if model.startswith("claude"):
+        from pydantic_ai.models.anthropic import AnthropicModel
+        from pydantic_ai.providers.anthropic import AnthropicProvider
+
+        return AnthropicModel(model, provider=AnthropicProvider(base_url=url, api_key="unused")), None
+    from pydantic_ai import Embedder
+    from pydantic_ai.embeddings.openai import OpenAIEmbeddingModel
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    vendor = OpenAIProvider(base_url=url, api_key="unused")
+    embedder = Embedder(OpenAIEmbeddingModel(model, provider=vendor), instrument=settings)
+    return OpenAIChatModel(model, provider=vendor), embedder
 
 
 PROGRAMS = {

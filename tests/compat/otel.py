@@ -15,20 +15,29 @@ from tests.compat.programs import FETCHED, FetchError
 
 ENVIRONMENTS = FETCHED / "otel"
 _EXPORTER = "opentelemetry-exporter-otlp-proto-http==1.45.2"
-_OPENAI = "openai==3.52.0"
+_OPENAI, _ANTHROPIC = "openai==3.52.0", "anthropic==2.11.0"
 NEEDS: dict[str, tuple[str, ...]] = {
     "opentelemetry": (_OPENAI, _EXPORTER, "opentelemetry-instrumentation-openai-v2==2.4b0"),
     "genai": (_OPENAI, _EXPORTER, "opentelemetry-instrumentation-genai-openai==1.3b0"),
-    "openinference": (_OPENAI, _EXPORTER, "openinference-instrumentation-openai==0.1.66"),
+    "openinference": (
+        *(_OPENAI, _ANTHROPIC, _EXPORTER),
+        "openinference-instrumentation-openai==0.1.66",
+        "openinference-instrumentation-anthropic==3.1.0",
+    ),
     "openlit": (
         "openai==2.54.0",
+        "anthropic==0.125.0",
         _EXPORTER,
         "opentelemetry-instrumentation==0.66b2",
         *("requests", "schedule", "xmltodict", "pydantic", "pyyaml"),
     ),
-    "traceloop": (_OPENAI, "traceloop-sdk==0.45.6"),
-    "openllmetry": (_OPENAI, _EXPORTER, "opentelemetry-instrumentation-openai==0.62.4"),
-    "pydantic_ai": (_EXPORTER, "pydantic-ai-slim[openai]==2.68.0"),
+    "traceloop": (_OPENAI, _ANTHROPIC, "traceloop-sdk==0.45.6"),
+    "openllmetry": (
+        *(_OPENAI, _ANTHROPIC, _EXPORTER),
+        "opentelemetry-instrumentation-openai==0.62.4",
+        "opentelemetry-instrumentation-anthropic==0.62.4",
+    ),
+    "pydantic_ai": (_EXPORTER, "pydantic-ai-slim[openai,anthropic]==2.68.0"),
 }
 _ALONE = {"openlit": "openlit==1.45.0"}
 """Installed without what it asks for: dozens of instrumentations of web frameworks, of other versions."""

@@ -131,6 +131,27 @@ def test_calls_through_freehold_are_counted_once_whatever_telemetry_says(place, 
     assert "otlp" not in {receipt.endpoint for receipt in receipts}
 
 
+# -- Anthropic, whose own counts leave the cache out of the input
+
+OF_ANTHROPIC = ("openinference", "openlit", "traceloop", "openllmetry", "pydantic_ai")
+
+
+@pytest.mark.parametrize("name", OF_ANTHROPIC)
+def test_anthropics_counts_are_the_same_whether_an_exporter_adds_the_cache_or_not(place, name):
+    if not otel.python(name).exists():
+        pytest.skip(f"{name} is not fetched: make compat")
+    expected = [PLAIN, PLAIN, TOOL] if name != "pydantic_ai" else [PLAIN, PLAIN, PLAIN, TOOL]
+    for url, endpoint in ((place.house.url, "messages"), (place.upstream.url, "otlp")):
+        place.upstream.script(SAID, SAID, WITH_TOOL)
+        otel.run(name, url, "claude-sonnet-4-5", place.house.url)
+        receipts = place.decided()
+        if (name, endpoint) == ("openllmetry", "otlp"):
+            expected[1] = (111, 13)  # of a stream it counts the first token twice, as the stream does
+        assert totals(receipts) == expected
+        assert {receipt.endpoint for receipt in receipts} == {endpoint}
+        assert {receipt.usage.cache_read for receipt in receipts} == {64}
+
+
 # -- coding agents
 
 CLAUDE = {
