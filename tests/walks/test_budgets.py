@@ -183,3 +183,32 @@ def test_a_call_that_does_not_fit_goes_to_a_cheaper_place_where_that_is_wanted(
         assert "alpha/m0 is over the budget" in (answer.header("x-freehold-route") or "")
     finally:
         house.stop()
+
+
+def test_electricity_of_our_own_machine_is_no_matter_of_budgets_before_and_after_a_start(
+    tmp_path: Path, upstream: Standin
+) -> None:
+    """Its cost is on receipts; what budgets count is what others are paid."""
+    house = House(
+        tmp_path,
+        {
+            "providers": {"alpha": provider(upstream)},
+            "prices": priced(upstream),
+            "servers": {"own": {"adopt": upstream.url, "model": "m1", "health": "/v1/models"}},
+            "energy": {"tariff_per_kwh_usd": 1000, "busy_watts": 1000},
+            "budgets": [{"scope": "all", "limit_usd": 1.0, "window": "total"}],
+        },
+    )
+    try:
+        upstream.default = Behaviour(delay_head_s=0.02)
+        assert ask(house, "own").status == 200
+        assert ask(house, "alpha/m0", max_tokens=10).status == 200
+        own, paid = sorted(house.receipts(), key=lambda receipt: receipt.provider)
+        assert own.cost_nanos > 0 < paid.cost_nanos
+        assert shown(house)["spent_nanos"] == paid.cost_nanos
+        house.stop()
+        assert shown(house)["spent_nanos"] == paid.cost_nanos, "from the state folder"
+        house.restart()
+        assert shown(house)["spent_nanos"] == paid.cost_nanos, "and again in force"
+    finally:
+        house.stop()

@@ -95,8 +95,9 @@ class Money:
         if hold is not None:
             self._spent.append((hold, measured))
 
-    def settle(self, measured: Measured, now_ms: int) -> None:
-        """The call is over; its last attempt cost so much. Unknown: all that was held counts."""
+    def settle(self, measured: Measured, now_ms: int) -> int:
+        """The call is over; its last attempt cost so much. Unknown: all that was held counts. Returns how
+        much of what its attempts cost is posted by that."""
         self.stop_waiting()
         hold, self._hold = self._hold, None
         if hold is not None:
@@ -104,7 +105,9 @@ class Money:
         for each, cost in self._spent:
             nanos = None if cost.cost_state == "unknown" else cost.cost_nanos
             self._budgets.tell(self._budgets.book.settle(each, nanos, now_ms))
+        posted = sum(cost.cost_nanos for _, cost in self._spent)
         self._spent = []
+        return posted
 
     @property
     def held(self) -> bool:

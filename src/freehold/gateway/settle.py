@@ -59,22 +59,23 @@ def settle(call: Call, outcome: Outcome, error: str = "", then: Callable[[], Non
         if went_on:
             outcome, error = "cancelled", WENT_ON
     if gateway.budgets is not None:
-        _post(call, last)
+        _post(call, last, measured)
     if outcome == "ok" and call.kept is not None:
         cached.keep(call, measured)
     gateway.record(_receipt(call, outcome, error, measured), call, then)
     return measured
 
 
-def _post(call: Call, last: Measured) -> None:
-    """What the call has cost goes into the budgets; money that was not held, too, as receipts say it."""
-    budgets, money = call.gateway.budgets, call.money
-    held = money is not None and money.held
-    if money is not None:
-        money.settle(last, call.gateway.clock.now_ms())
-    if budgets is not None and not held and last.cost_nanos and call.target is not None:
-        payer = payer_of(call, call.target.deployment)
-        budgets.tell(budgets.book.spent(payer, last.cost_nanos, call.started_ms))
+def _post(call: Call, last: Measured, measured: Measured) -> None:
+    """What the call has cost goes into the budgets, as its receipt says it: what was held for its attempts,
+    and what was not. A call that a server of ours answered was paid to nobody."""
+    budgets, money, target = call.gateway.budgets, call.money, call.target
+    posted = 0 if money is None else money.settle(last, call.gateway.clock.now_ms())
+    if budgets is None or target is None or not target.deployment.provider:
+        return
+    rest = measured.cost_nanos - posted
+    if rest > 0:
+        budgets.tell(budgets.book.spent(payer_of(call, target.deployment), rest, call.started_ms))
 
 
 def measure(call: Call, outcome: Outcome) -> Measured:
