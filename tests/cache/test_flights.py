@@ -37,6 +37,9 @@ class Lead:
     def __init__(self) -> None:
         self.alone = 0
 
+    def replaced(self) -> None:
+        """It has no client."""
+
     def nobody_waits(self) -> None:
         self.alone += 1
 

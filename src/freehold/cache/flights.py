@@ -43,6 +43,10 @@ class Leader(Protocol):
         """The server of ours that works on it now; empty when none does."""
         ...
 
+    def replaced(self) -> None:
+        """Its client has come again: the connection that it asked on is dead."""
+        ...
+
     def nobody_waits(self) -> None:
         """Neither its own client nor a follower is there any more."""
         ...

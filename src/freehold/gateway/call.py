@@ -23,7 +23,7 @@ from freehold.gateway.money import Money
 from freehold.gateway.peek import look_into
 from freehold.gateway.prepare import Prepared, client_lines, prepare_same, prepare_translated, request_head
 from freehold.gateway.settle import settle
-from freehold.gateway.sharing import goes_on, join, leave_again
+from freehold.gateway.sharing import doubt, goes_on, join, leave_again
 from freehold.gateway.targets import Target, upstream_dialect
 from freehold.gateway.tries import Try
 from freehold.gateway.upstream import UpstreamConnection
@@ -292,6 +292,11 @@ class Call(CallState):
             leave_again(following, sharing)
         self.nobody_waits()
 
+    def replaced(self) -> None:
+        """The client has come again on another connection: this one is dead."""
+        self.conn.abort()
+        self.client_gone()
+
     def nobody_waits(self) -> None:
         """It is over: there is nobody to answer."""
         self.drop_upstream()
@@ -320,6 +325,8 @@ class Call(CallState):
         """Only uploads see their body fail."""
 
     def probe(self) -> None:
+        if self.flight is not None and self.gateway.sharing is not None:
+            doubt(self, self.gateway.sharing)
         if self.relay is not None and self.relay.committed:
             self.relay.probe()
         elif not self.signs_silent() and self.signs is not None:

@@ -76,6 +76,13 @@ def join(call: Call, sharing: Sharing) -> bool:
     return False
 
 
+def doubt(call: Call, sharing: Sharing) -> None:
+    """The client says nothing more, and may be gone: the same turn again may come before that shows."""
+    flight = call.flight
+    if flight is not None and flight.key is None and call.upstream is not None and not call.settled:
+        _await_retry(call, sharing, flight)
+
+
 def goes_on(call: Call, sharing: Sharing) -> bool:
     """The call's client is gone: whether its answer goes on, for those who follow it or for the same turn
     again."""
@@ -175,18 +182,20 @@ def _resume(call: Call, sharing: Sharing) -> bool:
         return False
     session, now_ms = call.facts.caller.session, call.gateway.clock.now_ms()
     orphan = sharing.retries.claim(keyed.key, session, now_ms)
-    if orphan is None or orphan.flight.ending == "lost":
+    if orphan is None or (orphan.flight.ending and orphan.flight.stored is None):
         return False
     if keyed.form not in ("whole", orphan.flight.form):
         _stop(orphan)
         return False
     Following(call, orphan.flight, "resumed", gathers=keyed.form != orphan.flight.form).begin()
+    if orphan.flight.leading and not orphan.flight.ending:
+        orphan.flight.leader.replaced()
     return True
 
 
 def _stop(orphan: Orphan) -> None:
     flight = orphan.flight
-    if not flight.ending and not flight.followers:
+    if not (flight.ending or flight.followers or flight.leading):
         flight.leader.nobody_waits()
 
 
