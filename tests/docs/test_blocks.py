@@ -20,6 +20,7 @@ HOW_TOS = (
     "costs",
     "budgets",
     "cache",
+    "telemetry",
     "troubleshoot",
 )
 FOLLOWED = [
