@@ -213,7 +213,8 @@ class Call(CallState):
     def completed(self) -> None:
         self.upstream = None
         self.deadline_s = 0.0
-        self.give_back(failed=False)
+        bad = self.bad
+        self.give_back(failed=bad is not None and bad.status in _BROKEN)
         self.tries[-1].ended_ns = time.perf_counter_ns()
         relay = self.relay
         if relay is None:
@@ -375,4 +376,6 @@ class Call(CallState):
             self.kept.stop()
 
 
+_BROKEN = (500, 502)
+"""What a server answers whose model has broken; 501 and 503 it says on purpose."""
 _TIMED_OUT = "timed out: no byte from the upstream within"
