@@ -51,6 +51,8 @@ def observe(batch: Batch, *, from_metrics: bool = False) -> Told:
 
 def _of_span(span: Span) -> Observed | None:
     found = span.attributes
+    if found.get("logfire.span_type") == "pending_span":
+        return None  # a span that has only begun; it comes again when it has ended
     if RECEIPT in found or text(found, *_RECEIPT_HEADERS):
         receipt = text(found, RECEIPT, *_RECEIPT_HEADERS)
         return Observed(kind="passage", **of_span(span), receipt=receipt)

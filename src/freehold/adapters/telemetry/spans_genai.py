@@ -64,6 +64,7 @@ _NO_CALLS = frozenset(
 )
 """Operations that are no model calls: the sums that they repeat are their children's."""
 _TOOLS = ("execute_tool", "tools")
+_COSTS = ("gen_ai.usage.cost", "operation.cost", "gen_ai.usage.total_cost", "gen_ai.cost.total_cost")
 _VERCEL_CALLS = ("doGenerate", "doStream", "doEmbed")
 _REQUEST_IDS = ("anthropic.request.id", "openai.request.id", "gen_ai.response.request_id", "request_id")
 _EXCLUDING = ("anthropic", "aws.bedrock")
@@ -114,7 +115,7 @@ def _call_facts(found: Attributes, scope: str) -> dict[str, Any] | None:
         "stream": _streams(found),
         "usage": used.usage,
         "usage_raw": used.raw,
-        "stated_nanos": nanos(found.get("gen_ai.usage.cost") or found.get("operation.cost")),
+        "stated_nanos": nanos(next((found[name] for name in _COSTS if name in found), None)),
         "first_byte_us": microseconds(
             found,
             "gen_ai.response.time_to_first_chunk",
