@@ -143,6 +143,36 @@ async def test_embeddings_are_asked_of_our_own_port_with_our_own_key(tmp_path: P
         assert cache.accepted == {hashlib.sha256(key.encode()).hexdigest(): AGENT}
 
 
+async def test_a_cache_that_is_replaced_answers_those_who_search_and_takes_nothing_of_theirs_elsewhere(
+    tmp_path: Path, port: Port
+) -> None:
+    config = CacheConfig(
+        exact=ExactCacheConfig(disk="answers"),
+        semantic=SemanticCacheConfig(models=("fast",), embeddings="nomic"),
+    )
+    clock = Clock()
+    clock.s = 4_000_000_000.0
+    async with house(tmp_path, config, clock) as before:
+        before.use_port(port.number)
+        assert before.answers is not None
+        asked = ask(chat("How do I reset my password?"))
+        ticket = before.answers.look(asked, clock.now_ms())
+        assert isinstance(ticket, Ticket)
+        before.answers.keep(ticket, said(chat_answer()), clock.now_ms())
+        other = before.answers.look(ask(chat("Where do I find my password?")), clock.now_ms())
+        assert isinstance(other, Ticket)
+        heard: list[Hit | None] = []
+        before.answers.wait(other, clock.now_ms(), heard.append)
+        await before.retire()
+        assert len(heard) == 1, "nobody waits for ever"
+        async with house(tmp_path, config, clock) as after:
+            await after.at_hand()
+            assert after.answers is not None
+            assert after.answers.counts().on_disk == 1
+            assert after.answers.keep(other, said(chat_answer()), clock.now_ms()) != ""
+            assert after.answers.counts().entries == 0
+
+
 async def test_vectors_have_length_one(port: Port) -> None:
     embedder = HouseEmbedder("nomic", Clock())
     embedder.url = f"http://127.0.0.1:{port.number}"
