@@ -74,6 +74,18 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
         return self.started_ms + (self.duration_us or 0) // 1000
 
 
+class Try(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt of a call, as a span shall tell it. Times in microseconds."""
+
+    deployment: str
+    start_us: int
+    """After the call's own start."""
+    total_us: int
+    status: int = 0
+    """HTTP; 0 when none came back."""
+    error: str = ""
+
+
 class CallSpan(msgspec.Struct, frozen=True, kw_only=True):
     """One call of this house, as a span shall tell it. Times in microseconds, money in nano-USD."""
 
@@ -105,5 +117,11 @@ class CallSpan(msgspec.Struct, frozen=True, kw_only=True):
     agent: str = ""
     session: str = ""
     task: str = ""
-    tries: tuple[tuple[str, int, int, str], ...] = ()
-    """Deployment, start after the call's own (microseconds), HTTP status, error: of each attempt."""
+    cached: str = ""
+    """How an answer was known that no model was asked for."""
+    address: str = ""
+    """`host` or `host:port` of whoever answered, where that is known."""
+    request_id: str = ""
+    """The provider's, from a header of its answer."""
+    tries: tuple[Try, ...] = ()
+    """Of each attempt, where there were several."""

@@ -190,10 +190,10 @@ class Sender:
 
     def _without_secrets(self, words: str) -> str:
         """A collector may give back what it was sent."""
-        for value in self._headers.values():
-            for secret in {value, *value.split()}:
-                if len(secret) > 3:
-                    words = words.replace(secret, "***")
+        parts = {part for value in self._headers.values() for part in (value, *value.split())}
+        for secret in sorted(parts, key=len, reverse=True):
+            if len(secret) > 3:  # shorter ones stand in any text
+                words = words.replace(secret, "***")
         return words[:_LONGEST_WORDS]
 
 
