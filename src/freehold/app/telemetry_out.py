@@ -12,6 +12,7 @@ import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -236,49 +237,27 @@ def _spans(entries: Sequence[bytes], providers: Mapping[str, Provider]) -> list[
     return found
 
 
+_SAME = tuple(
+    set(CallSpan.__struct_fields__)
+    & set(Receipt.__struct_fields__)  # such as model, usage, cost_nanos, session
+)
+_SAME_OF_TRY = Try.__struct_fields__
+
+
 def call_span(receipt: Receipt, providers: Mapping[str, Provider]) -> CallSpan:
     """A call's receipt as a span tells it. It hangs in the client's own trace where the client sent one."""
     client = _TRACE.fullmatch(receipt.trace)
     provider = providers.get(receipt.provider)
+    same: dict[str, Any] = {name: getattr(receipt, name) for name in _SAME}
     return CallSpan(
+        **same,
         receipt=receipt.id,
         trace_id=client[1] if client else trace_id_of(receipt.id),
         span_id=span_id_of(receipt.id),
         parent_id=client[2] if client else "",
-        endpoint=receipt.endpoint,
-        provider=receipt.provider,
-        server=receipt.server,
-        model=receipt.model,
-        model_asked=receipt.model_asked,
-        deployment=receipt.deployment,
-        route=receipt.route,
-        stream=receipt.stream,
         started_us=receipt.started_ms * 1000,
-        total_us=receipt.total_us,
-        first_byte_us=receipt.first_byte_us,
-        status=receipt.status,
-        outcome=receipt.outcome,
-        error=receipt.error,
-        usage=receipt.usage,
         usage_known=receipt.usage_state != "none" or bool(receipt.cached),
-        cost_nanos=receipt.cost_nanos,
-        cost_state=receipt.cost_state,
-        cached=receipt.cached,
-        response_id=receipt.response_id,
         request_id=receipt.upstream_request_id,
         address=urlsplit(provider.base_url).netloc.rpartition("@")[2] if provider is not None else "",
-        project=receipt.project,
-        agent=receipt.agent,
-        session=receipt.session,
-        task=receipt.task,
-        tries=tuple(
-            Try(
-                deployment=each.deployment,
-                start_us=each.start_us,
-                total_us=each.total_us,
-                status=each.status,
-                error=each.error,
-            )
-            for each in receipt.attempts
-        ),
+        tries=tuple(Try(**{name: getattr(each, name) for name in _SAME_OF_TRY}) for each in receipt.attempts),
     )

@@ -7,7 +7,7 @@ the log, which the projection may not have yet.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -204,6 +204,12 @@ def find(home: Path, receipt_id: str) -> tuple[int, Receipt]:
             f"several receipts begin with {receipt_id!r}, for example {matches[0].id} and {matches[1].id}"
         )
     return _find_in_tail(folder, position, receipt_id)
+
+
+def entries_at(home: Path, indexes: Iterable[int]) -> dict[int, Receipt]:
+    """The whole entries at these places in the log. Raises LedgerError when one is not there."""
+    folder = LogFolder(home / "ledger")
+    return {index: _entry(folder, index) for index in indexes}
 
 
 def costs(

@@ -9,8 +9,9 @@ import typer
 from freehold.cli.options import HomeOption, JsonOption, chosen_home
 from freehold.cli.output import is_wide, print_json, print_table, say
 from freehold.cli.receipts.filters import WhereArgument, chosen_filter
+from freehold.cli.receipts.others import TOLD_IN_DETAIL, other_cells
 from freehold.cli.wording import clock_time, cost, duration
-from freehold.receipts.query import Row, count_receipts, list_receipts, open_readonly
+from freehold.receipts.query import Row, count_receipts, entries_at, list_receipts, open_readonly
 
 _NARROW = (">#", "=TIME", "=OUTCOME", "MODEL", ">IN", ">OUT", ">COST", ">TOOK")
 _WIDE = (">#", "=TIME", "=OUTCOME", "MODEL", "ASKED", "PROJECT", ">IN", ">OUT", ">COST", ">TOOK", "=ID")
@@ -26,7 +27,8 @@ def list_(
 ) -> None:
     """List the newest receipts, for example: freehold receipts list project=site outcome=error since=2h"""
     wanted = chosen_filter(where, limit)
-    with open_readonly(chosen_home(home)) as db:
+    folder = chosen_home(home)
+    with open_readonly(folder) as db:
         rows = list_receipts(db, wanted)
         total = len(rows) if len(rows) < limit else count_receipts(db, wanted)
     if as_json:
@@ -36,7 +38,12 @@ def list_(
         say("No receipts match." if where else "There are no receipts yet.")
         return
     wide = is_wide()
-    print_table(_WIDE if wide else _NARROW, [_cells(row, wide=wide) for row in rows])
+    others = entries_at(folder, [row.seq for row in rows if row.kind in TOLD_IN_DETAIL])
+    table = [
+        other_cells(row, others[row.seq], wide=wide) if row.seq in others else _cells(row, wide=wide)
+        for row in rows
+    ]
+    print_table(_WIDE if wide else _NARROW, table)
     if total > len(rows):
         say(f"{len(rows)} of {total:,}; the next: before={rows[-1].seq}")
 

@@ -9,6 +9,7 @@ import typer
 
 from freehold.cli.options import HomeOption, JsonOption, chosen_home
 from freehold.cli.output import print_facts, print_json, print_table
+from freehold.cli.receipts.others import other_facts
 from freehold.cli.wording import clock_time, cost, duration
 from freehold.receipts.entries import Receipt
 from freehold.receipts.journal import LedgerError
@@ -21,13 +22,15 @@ IdArgument = Annotated[
 
 
 def show(receipt_id: IdArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Show one receipt: who asked, who answered, every attempt, usage, cost and commitments."""
+    """Show one receipt: who asked, who answered, every attempt, usage, cost and commitments. Or the use of a
+    tool, or how an answer did."""
     folder = chosen_home(home)
     index, receipt = find(folder, named_id(folder, receipt_id))
     if as_json:
         print_json(ReceiptView(index=index, receipt=receipt))
         return
-    print_facts([(name, value) for name, value in _facts(index, receipt) if value not in ("", None)])
+    facts = other_facts(index, receipt) or _facts(index, receipt)
+    print_facts([(name, value) for name, value in facts if value not in ("", None)])
     if receipt.attempts:
         print()
         print_table(
