@@ -21,6 +21,7 @@ _PRICE_IDS: Mapping[str, str] = {
     "gcp.gen_ai": "google",
     "gcp.vertex_ai": "google",
     "mistral_ai": "mistral",
+    "togetherai": "together",
     "x_ai": "x-ai",
     "xai": "x-ai",
 }
@@ -36,12 +37,14 @@ def charge_of(seen: Observed, book: PriceBook, providers: Mapping[str, Provider]
         if seen.error:
             return Charge(state="free", provider=name)
         return _stated(seen, name)
+    if seen.of_many and seen.stated_nanos is not None:
+        return _stated(seen, name)  # prices by the size of a prompt cannot be told from sums
     at = configured.price_as if configured is not None else None
     at = at or (book.price_id_of(f"https://{seen.address}/") if seen.address else None)
     cost = _cost(seen, book, at or _PRICE_IDS.get(seen.provider, seen.provider), name)
     if cost.state == "unknown":
         return _stated(seen, name)
-    sure = at is not None or cost.state != "computed"
+    sure = (at is not None and not seen.of_many) or cost.state != "computed"
     return Charge(cost.nanos, cost.state if sure else "estimated", cost.snapshot, name)
 
 

@@ -26,21 +26,26 @@ from freehold.adapters.telemetry.signals import (
 _TRACE_ID, _SPAN_ID = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{16}")
 _Number = int | float | str | None
 _DEEPEST = 8
+_NO_TEXT = msgspec.Raw()
 
 
-class _Any(msgspec.Struct, rename="camel"):
-    string_value: str | None = None
+_decode_text = msgspec.json.Decoder(str).decode
+
+
+class _Any(msgspec.Struct, rename="camel", gc=False):
+    string_value: msgspec.Raw = _NO_TEXT
+    """Read when it is wanted: to decode a batch as a whole holds up all else, most of all for its prompts."""
     bool_value: bool | None = None
     int_value: _Number = None
     double_value: _Number = None
     array_value: _Array | None = None
 
 
-class _Array(msgspec.Struct, rename="camel"):
+class _Array(msgspec.Struct, rename="camel", gc=False):
     values: list[_Any] | None = None
 
 
-class _KeyValue(msgspec.Struct, rename="camel"):
+class _KeyValue(msgspec.Struct, rename="camel", gc=False):
     key: str = ""
     value: _Any | None = None
 
@@ -48,25 +53,25 @@ class _KeyValue(msgspec.Struct, rename="camel"):
 _Attributes = list[_KeyValue] | None
 
 
-class _Resource(msgspec.Struct, rename="camel"):
+class _Resource(msgspec.Struct, rename="camel", gc=False):
     attributes: _Attributes = None
 
 
-class _Scope(msgspec.Struct, rename="camel"):
+class _Scope(msgspec.Struct, rename="camel", gc=False):
     name: str | None = None
 
 
-class _Event(msgspec.Struct, rename="camel"):
+class _Event(msgspec.Struct, rename="camel", gc=False):
     name: str | None = None
     attributes: _Attributes = None
 
 
-class _Status(msgspec.Struct, rename="camel"):
+class _Status(msgspec.Struct, rename="camel", gc=False):
     code: int | str = 0
     message: str | None = None
 
 
-class _Span(msgspec.Struct, rename="camel"):
+class _Span(msgspec.Struct, rename="camel", gc=False):
     trace_id: str | None = None
     span_id: str | None = None
     parent_span_id: str | None = None
@@ -78,21 +83,21 @@ class _Span(msgspec.Struct, rename="camel"):
     status: _Status | None = None
 
 
-class _ScopeSpans(msgspec.Struct, rename="camel"):
+class _ScopeSpans(msgspec.Struct, rename="camel", gc=False):
     scope: _Scope | None = None
     spans: list[_Span] | None = None
 
 
-class _ResourceSpans(msgspec.Struct, rename="camel"):
+class _ResourceSpans(msgspec.Struct, rename="camel", gc=False):
     resource: _Resource | None = None
     scope_spans: list[_ScopeSpans] | None = None
 
 
-class _Traces(msgspec.Struct, rename="camel"):
+class _Traces(msgspec.Struct, rename="camel", gc=False):
     resource_spans: list[_ResourceSpans] | None = None
 
 
-class _Log(msgspec.Struct, rename="camel"):
+class _Log(msgspec.Struct, rename="camel", gc=False):
     time_unix_nano: _Number = 0
     observed_time_unix_nano: _Number = 0
     event_name: str | None = None
@@ -102,21 +107,21 @@ class _Log(msgspec.Struct, rename="camel"):
     span_id: str | None = None
 
 
-class _ScopeLogs(msgspec.Struct, rename="camel"):
+class _ScopeLogs(msgspec.Struct, rename="camel", gc=False):
     scope: _Scope | None = None
     log_records: list[_Log] | None = None
 
 
-class _ResourceLogs(msgspec.Struct, rename="camel"):
+class _ResourceLogs(msgspec.Struct, rename="camel", gc=False):
     resource: _Resource | None = None
     scope_logs: list[_ScopeLogs] | None = None
 
 
-class _Logs(msgspec.Struct, rename="camel"):
+class _Logs(msgspec.Struct, rename="camel", gc=False):
     resource_logs: list[_ResourceLogs] | None = None
 
 
-class _NumberPoint(msgspec.Struct, rename="camel"):
+class _NumberPoint(msgspec.Struct, rename="camel", gc=False):
     attributes: _Attributes = None
     start_time_unix_nano: _Number = 0
     time_unix_nano: _Number = 0
@@ -124,16 +129,16 @@ class _NumberPoint(msgspec.Struct, rename="camel"):
     as_int: _Number = None
 
 
-class _Numbers(msgspec.Struct, rename="camel"):
+class _Numbers(msgspec.Struct, rename="camel", gc=False):
     data_points: list[_NumberPoint] | None = None
     aggregation_temporality: int | str = 0
 
 
-class _Histogram(msgspec.Struct, rename="camel"):
+class _Histogram(msgspec.Struct, rename="camel", gc=False):
     data_points: list[dict[str, Any]] | None = None
 
 
-class _Metric(msgspec.Struct, rename="camel"):
+class _Metric(msgspec.Struct, rename="camel", gc=False):
     name: str | None = None
     gauge: _Numbers | None = None
     sum: _Numbers | None = None
@@ -142,17 +147,17 @@ class _Metric(msgspec.Struct, rename="camel"):
     summary: _Histogram | None = None
 
 
-class _ScopeMetrics(msgspec.Struct, rename="camel"):
+class _ScopeMetrics(msgspec.Struct, rename="camel", gc=False):
     scope: _Scope | None = None
     metrics: list[_Metric] | None = None
 
 
-class _ResourceMetrics(msgspec.Struct, rename="camel"):
+class _ResourceMetrics(msgspec.Struct, rename="camel", gc=False):
     resource: _Resource | None = None
     scope_metrics: list[_ScopeMetrics] | None = None
 
 
-class _Metrics(msgspec.Struct, rename="camel"):
+class _Metrics(msgspec.Struct, rename="camel", gc=False):
     resource_metrics: list[_ResourceMetrics] | None = None
 
 
@@ -210,7 +215,7 @@ def _log_records(request: _Logs) -> Batch:
             source=_source(resource.resource, scope.scope),
             trace_id=(said.trace_id or "").lower(),
             span_id=(said.span_id or "").lower(),
-            name=said.event_name or (_bounded(said.body.string_value or "") if said.body else ""),
+            name=said.event_name or (_text(said.body.string_value) if said.body else ""),
             time_ns=_whole(said.time_unix_nano) or _whole(said.observed_time_unix_nano),
             attributes=_attributes(said.attributes),
         )
@@ -266,8 +271,8 @@ def _value(said: _Any | None, depth: int = 0) -> Value | None:
     """Lists stand for their first item, as in the protobuf reader."""
     if said is None:
         return None
-    if said.string_value is not None:
-        return _bounded(said.string_value)
+    if said.string_value and said.string_value != b"null":
+        return _text(said.string_value)
     if said.bool_value is not None:
         return said.bool_value
     if said.int_value is not None:
@@ -277,6 +282,13 @@ def _value(said: _Any | None, depth: int = 0) -> Value | None:
     if said.array_value is not None and said.array_value.values and depth < _DEEPEST:
         return _value(said.array_value.values[0], depth + 1)
     return ""
+
+
+def _text(raw: msgspec.Raw) -> str:
+    """Raises msgspec.DecodeError when it is none."""
+    if len(raw) > 6 * LONGEST_TEXT or not raw or raw == b"null":  # six: an escaped letter
+        return ""
+    return _bounded(_decode_text(raw))
 
 
 def _bounded(text: str) -> str:

@@ -109,7 +109,7 @@ def _call_facts(found: Attributes, scope: str) -> dict[str, Any] | None:
         "response_id": text(found, "gen_ai.response.id", "ai.response.id"),
         "request_id": text(found, *_REQUEST_IDS),
         "address": place_of(found),
-        "provider": provider_of(found),
+        "provider": provider_of(found).partition(".")[0] if vercel else provider_of(found),
         "model": model or asked,
         "model_asked": asked or model,
         "stream": _streams(found),
