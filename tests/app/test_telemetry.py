@@ -17,6 +17,7 @@ from freehold.app import telemetry as telemetry_module
 from freehold.app.telemetry import HouseTelemetry
 from freehold.app.telemetry_forward import Forwarder
 from freehold.app.telemetry_prices import charge_of
+from freehold.app.telemetry_recent import LedgerMemory
 from freehold.core.catalog import Provider
 from freehold.core.config_telemetry import TelemetryConfig
 from freehold.core.observed import Observed
@@ -28,6 +29,7 @@ from freehold.receipts.entries import Receipt
 from freehold.receipts.ledger import Ledger
 from tests.adapters.telemetry import export
 from tests.adapters.telemetry.export import JSON, PROTOBUF, call_span, of
+from tests.receipts.story import SMALL
 
 NOW_MS = 1_767_225_702_000
 CALL = {
@@ -134,6 +136,20 @@ async def test_a_restart_forgets_neither_ours_nor_what_was_told(tmp_path):
     again = call_span(CALL | {"gen_ai.response.id": "chatcmpl-restart-abcdefgh"})
     assert await second.tell(of("traces", other, again)) == []
     second.close()
+
+
+def test_the_newest_entries_are_found_over_the_borders_of_segments(tmp_path):
+    with Ledger.open(tmp_path, clock=Clock(), pace=SMALL) as ledger:
+        for number in range(700):
+            ledger.append(ours(id=f"r-{number}", response_id=f"chatcmpl-{number:020}"))
+        memory = LedgerMemory(tmp_path)
+        memory.follow()
+        ledger.append(ours(id="r-new", response_id="chatcmpl-the-newest-of-all"))
+        memory.follow()
+        memory.close()
+    assert len(memory.recent) == 701
+    told = Observed(kind="call", started_ms=NOW_MS, response_id="chatcmpl-the-newest-of-all")
+    assert memory.recent.recognise(told) == "id"
 
 
 async def test_nested_calls_count_once_also_over_several_requests(desk):

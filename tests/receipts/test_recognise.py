@@ -160,6 +160,20 @@ def test_counts_that_the_exporter_does_not_have_speak_not_against_it():
     assert recent(OURS).recognise(seen(usage=Usage(), usage_raw="")) == "time"
 
 
+@pytest.mark.parametrize("state", ["none", "partial", "estimated"])
+def test_counts_that_we_guessed_speak_not_against_it(state):
+    cut = ours(outcome="cancelled", usage_state=state, usage=Usage(fresh_in=1))
+    assert recent(cut).recognise(SEEN) == "time"
+
+
+def test_a_call_that_we_refused_is_recognised_in_the_error_that_the_exporter_tells():
+    refused = ours(
+        outcome="refused", usage=Usage(), usage_state="none", response_id="", upstream_request_id=""
+    )
+    failed = seen(model="fast", model_asked="fast", usage=Usage(), usage_raw="", error="RateLimitError")
+    assert recent(refused).recognise(failed) == "time"
+
+
 def test_without_a_duration_the_session_must_be_the_same():
     here = recent(ours(session="s-1"))
     codex = seen(span_id="", duration_us=None, started_ms=T + 810)

@@ -227,7 +227,7 @@ def _mark_of(receipt: Receipt) -> Mark:
         ids.append(f"tool {call_id}")
     if receipt.endpoint == ENDPOINT and not ids and not receipt.trace:
         ids.append(_echo_of(receipt, tool))
-    known = receipt.usage_state != "none" or receipt.cached
+    known = receipt.usage_state == "reported" or receipt.cached  # else it is our guess, or a part
     return Mark(
         own=receipt.kind == "call" and receipt.endpoint != ENDPOINT,
         started_ms=receipt.started_ms,
