@@ -16,7 +16,7 @@ from freehold.costs.budgets.book import BudgetBook
 from freehold.costs.budgets.queue import BudgetQueue
 from freehold.costs.budgets.rules import rules_of
 from freehold.costs.overrides import RateOverride
-from tests.gateway.calls import JSON, PATHS, WHOLE, asking, turns
+from tests.gateway.calls import JSON, PATHS, WHOLE, asking, turns, until
 from tests.gateway.rooms import House
 from tests.gateway.wires import Transport
 
@@ -28,8 +28,8 @@ PRICE = RateOverride(input=0, output=1_000_000 * USD // 1000)
 class Purse:
     """Budgets without a disk."""
 
-    def __init__(self, limit_usd: float) -> None:
-        self.book = BudgetBook(rules_of([BudgetConfig(scope="all", limit_usd=limit_usd, window="total")]))
+    def __init__(self, limit_usd: float, scope: str = "all") -> None:
+        self.book = BudgetBook(rules_of([BudgetConfig(scope=scope, limit_usd=limit_usd, window="total")]))
         self.queue = BudgetQueue(self.book)
         self.told: list[BudgetEvent] = []
 
@@ -62,6 +62,64 @@ async def test_a_whole_answer_spends_what_it_cost_and_the_rest_is_free_again() -
         sent.say(json.dumps(WHOLE).encode())
         sent.complete()
         assert (purse.usd(HELD), purse.usd(SPENT)) == (0, 0.001)
+
+
+def unlimited(house: House, model: str = "alpha/m", **more: Any) -> None:
+    body = {key: value for key, value in asking("chat", model, stream=False).items() if key != "max_tokens"}
+    house.ask(PATHS["chat"], body | more)
+
+
+async def test_an_answer_without_a_limit_gets_the_one_that_can_be_paid() -> None:
+    purse = Purse(1.0)
+    async with house_with(purse) as house:
+        unlimited(house)
+        (sent,) = house.upstreams.sent
+        assert json.loads(sent.body)["max_tokens"] == 1000
+        assert purse.usd(HELD) == 1.0
+        sent.connect()
+        sent.begin(200, JSON)
+        sent.say(json.dumps(WHOLE).encode())
+        sent.complete()
+        _, headers, _ = house.answer
+        assert headers["x-freehold-output-limit"] == "1000"
+        assert "limited to 1000 tokens by the budget" in headers["x-freehold-route"]
+        assert purse.usd(SPENT) == 0.001
+
+
+@pytest.mark.parametrize(
+    ("limit_usd", "n", "sent"), [(0.2, 1, 0), (0.3, 1, 300), (0.6, 2, 300), (1000, 1, None)]
+)
+async def test_a_limit_is_set_only_where_it_is_needed_and_leaves_room_for_an_answer(
+    limit_usd: float, n: int, sent: int | None
+) -> None:
+    async with house_with(Purse(limit_usd)) as house:
+        unlimited(house, n=n)
+        bodies = [json.loads(one.body).get("max_tokens") for one in house.upstreams.sent]
+        assert bodies == ([] if sent == 0 else [sent])
+
+
+async def test_the_same_place_again_gets_the_same_limit() -> None:
+    async with house_with(Purse(1.0)) as house:
+        unlimited(house)
+        house.upstreams.sent[0].connect()
+        house.upstreams.sent[0].fail("the upstream closed the connection")
+        await until(lambda: len(house.upstreams.sent) == 2)
+        assert [json.loads(one.body)["max_tokens"] for one in house.upstreams.sent] == [1000, 1000]
+
+
+async def test_rather_another_candidate_than_a_short_answer() -> None:
+    purse = Purse(1.0, scope="provider:alpha")
+    async with house_with(purse) as house:
+        unlimited(house, "two")
+        assert house.upstreams.sent[0].origin.host == "beta"
+        assert "max_tokens" not in json.loads(house.upstreams.sent[0].body)
+
+
+async def test_a_short_answer_where_no_other_candidate_is_under_another_budget() -> None:
+    async with house_with(Purse(1.0)) as house:
+        unlimited(house, "two")
+        assert house.upstreams.sent[0].origin.host == "alpha"
+        assert json.loads(house.upstreams.sent[0].body)["max_tokens"] == 1000
 
 
 async def test_an_attempt_that_was_never_heard_of_again_counts_in_full() -> None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from freehold.costs.budgets.worst import OUTPUT_TOKENS, InputBound, input_bound, worst_case_nanos
+from freehold.costs.budgets.worst import (
+    OUTPUT_TOKENS,
+    InputBound,
+    affordable_output,
+    input_bound,
+    worst_case_nanos,
+)
 from freehold.costs.prices import Rates
 from freehold.gateway.endpoints import Endpoint
 from freehold.gateway.prepared import Prepared
@@ -32,6 +38,7 @@ class _Limits(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Limits).decode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def costs_nothing(endpoint: Endpoint, request: Request) -> bool:
@@ -59,14 +66,41 @@ def worst_nanos(
 
 def output_tokens(body: bytes) -> int:
     """The most tokens that a request allows for all of its answers together."""
+    stated, times = _stated(body)
+    return (stated or OUTPUT_TOKENS) * times
+
+
+def affordable(rates: Rates, body: bytes, prepared: Prepared, target: Target, left_nanos: int) -> int:
+    """The most tokens for each answer with which the worst case is within `left_nanos`. 0 where the client's
+    `body` states a limit of its own, or the request has a part that goes by it."""
+    stated, times = _stated(body)
+    if stated or b'"budget_tokens"' in prepared.body:
+        return 0
+    longest = limited(prepared, target, OUTPUT_TOKENS)  # the limit itself is read, too
+    bound = input_bound(longest.body, marks_cache=target.anthropic)
+    return affordable_output(rates, bound, left_nanos) // times
+
+
+def limited(prepared: Prepared, target: Target, tokens: int) -> Prepared:
+    """The same request with a limit for its answer, in the target's own words."""
+    members = _members(prepared.body)
+    name = "max_output_tokens" if prepared.dialect == "responses" else "max_tokens"
+    if target.price_id == "openai" and prepared.target.endswith(b"/chat/completions"):
+        name = "max_completion_tokens"
+    members[name] = msgspec.Raw(b"%d" % tokens)
+    return msgspec.structs.replace(prepared, body=msgspec.json.encode(members))
+
+
+def _stated(body: bytes) -> tuple[int, int]:
+    """What a request says of its answers: the most tokens of one (0: nothing), and how many of them."""
     try:
         found = _decode(body)
     except _UNREADABLE:
-        return OUTPUT_TOKENS
+        return 0, 1
     stated = [
         limit
         for limit in (found.max_tokens, found.max_completion_tokens, found.max_output_tokens)
         if isinstance(limit, int) and limit > 0
     ]
     times = [number for number in (found.n, found.best_of) if isinstance(number, int) and number > 0]
-    return max(stated, default=OUTPUT_TOKENS) * max(times, default=1)
+    return max(stated, default=0), max(times, default=1)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from freehold.core.errors import CallError
 from freehold.costs.budgets.answers import Degrade, Denial, Hold
 from freehold.costs.budgets.queue import Waiting
+from freehold.costs.budgets.scopes import Payer
+from freehold.costs.prices import Rates
 from freehold.gateway import bounds, deciding, refusals
 from freehold.gateway.lease import deadline_left_s
 from freehold.gateway.payer import payer_of
@@ -23,12 +26,16 @@ if TYPE_CHECKING:
 
 OVER = "is over the budget"
 """What a route says of a place that was passed over."""
+_TALK = frozenset(("chat", "messages", "responses", "ollama.chat", "completions"))
+_LEAST_TOKENS, _USUAL_TOKENS, _PLENTY_TOKENS = 256, 4_096, 32_768
+"""An answer may be limited to so few where nobody else can be asked, or somebody can; more than the last are
+not put aside for one that may need far less."""
 
 
 class Money:
     """Of one call. Made with its first attempt at a place that costs."""
 
-    __slots__ = ("_budgets", "_call", "_hold", "_place", "_spent", "_waiting")
+    __slots__ = ("_budgets", "_call", "_hold", "_last", "_place", "_spent", "_waiting", "limit")
 
     def __init__(self, call: Call, budgets: Budgets) -> None:
         self._call = call
@@ -37,6 +44,10 @@ class Money:
         self._place = ""
         """What the hold is for."""
         self._waiting: Waiting | None = None
+        self.limit = 0
+        """Tokens that the answer may have, because there is not money for more; 0: as the client says."""
+        self._last: CallError | None = None
+        """What the client is told if not even a short answer can be paid: nobody else is to be asked."""
         self._spent: list[tuple[Hold, Measured]] = []
         """Of answers that were not good enough."""
 
@@ -49,7 +60,10 @@ class Money:
         """Put aside what the attempt can cost at most. False: not now; the call goes on by itself."""
         call, name = self._call, target.deployment.name
         if self._hold is not None and self._place == name:  # the same place again
+            if self.limit:
+                call.prepared = bounds.limited(prepared, target, self.limit)
             return True
+        self.limit = 0
         self.give_back()
         if target.deployment.server is not None:  # what it costs is posted at the end
             return True
@@ -60,6 +74,10 @@ class Money:
         worst = bounds.worst_nanos(rates, call.endpoint, prepared, target, length)
         self._place = name
         payer = payer_of(call, target.deployment)
+        worst = self._limited(payer, rates, worst, target, prepared)
+        if self._last is not None and not self.limit:
+            call.refuse(self._last)
+            return False
         answer = self._budgets.queue.hold(payer, worst, call.started_ms, call.id, self._answered)
         if isinstance(answer, Hold):
             self._hold = answer
@@ -116,6 +134,28 @@ class Money:
 
     # -- inside
 
+    def _limited(
+        self, payer: Payer, rates: Rates | None, worst: int | None, target: Target, prepared: Prepared
+    ) -> int | None:
+        """What is to be held. Where the worst case does not fit because the client has set no limit for its
+        answer, we set one; not where the budget would rather have a cheaper place asked."""
+        call, book = self._call, self._budgets.book
+        if rates is None or worst is None or call.endpoint.name not in _TALK:
+            return worst
+        account = book.blocked_by(payer, worst, call.started_ms)
+        if account is None or (account.rule.action == "degrade" and self._last is None):
+            return worst
+        left = book.left(payer, call.started_ms)
+        if left is None:
+            return worst
+        tokens = min(bounds.affordable(rates, call.request.body, prepared, target, left), _PLENTY_TOKENS)
+        if tokens < (_USUAL_TOKENS if call.candidates.more and self._last is None else _LEAST_TOKENS):
+            return worst
+        self.limit = tokens
+        call.route = f"{call.route}; answer limited to {tokens} tokens by the budget {account.rule.label}"
+        within = call.prepared = bounds.limited(prepared, target, tokens)
+        return bounds.worst_nanos(rates, call.endpoint, within, target, call.request.length)
+
     def _wait(self, waiting: Waiting) -> None:
         """For what calls under way give back, unless there is somebody else to ask."""
         call = self._call
@@ -157,8 +197,19 @@ class Money:
             onward = isinstance(denial, Degrade) and deciding.cheaper(call, denial.left_nanos)
         if onward:
             call.pass_over(error, OVER)
+        elif self._last is None:
+            self._try_less(error)
         else:
             call.refuse(error)
+
+    def _try_less(self, error: CallError) -> None:
+        """Nobody else is there: the same place with a limit for the answer, or no."""
+        call = self._call
+        target, prepared = call.target, call.prepared
+        assert target is not None and prepared is not None
+        self._last = error
+        if self.seek(target, prepared):
+            call.dispatch()
 
 
 def _of_a_place(budget: str) -> bool:

@@ -124,6 +124,8 @@ class Relay:
         )
         if call.kept is not None:
             own += b"x-freehold-cache: miss\r\n"
+        if call.money is not None and call.money.limit:
+            own += b"x-freehold-output-limit: %d\r\n" % call.money.limit
         if call.losses:
             own += b"x-freehold-lossy: %b\r\n" % passing.safe_value(", ".join(call.losses))
         if measured is not None and measured.cost_state not in ("unknown", "free"):
