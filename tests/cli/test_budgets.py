@@ -33,10 +33,10 @@ def test_each_budget_shows_what_is_spent_and_left(freehold: Freehold) -> None:
     assert ran.exit == 0
     rows = [line.split() for line in ran.out.splitlines()]
     assert rows[0] == ["BUDGET", "LIMIT", "SPENT", "HELD", "LEFT", "RESETS", "USED", "UP"]
-    assert rows[1][:6] == ["all", "in", "total", "$100.00", "$20.00", "$80.00"]
-    assert rows[2][:2] == ["project:lab", "in"]
+    assert rows[1][:6] == ["all", "in", "total", "$100.00", "$0.0015", "$100.00"]
+    assert rows[2][:2] == ["project:site", "in"]
     assert "watched" in rows[2][2] + rows[2][3]
-    assert [row[0] for row in rows[3:]] == ["project:site", "agent:*"]
+    assert [row[0] for row in rows[3:]] == ["agent:*"]
 
 
 @pytest.mark.usefixtures("configured")
@@ -45,7 +45,7 @@ def test_programs_get_integers(freehold: Freehold) -> None:
     assert (first["budget"], first["limit_nanos"], first["spent_nanos"]) == (
         "all in total",
         100 * 10**9,
-        20_001_500_000,
+        1_500_000,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,9 +47,10 @@ def get(house: House, path: str) -> Any:
         return json.loads(answer.body)
 
 
-def post(house: House, path: str, body: Any) -> tuple[int, Any]:
+def post(house: House, path: str, body: Any, *, as_owner: bool = True) -> tuple[int, Any]:
+    key = json.loads((house.home / "run.json").read_bytes())["owner_key"] if as_owner else "guessed"
     with house.wire() as wire:
-        answer = wire.call(path, body)
+        answer = wire.call(path, body, headers={"x-freehold-owner": key})
         return answer.status, json.loads(answer.body)
 
 
@@ -67,11 +69,15 @@ def test_a_call_that_was_refused_passes_once_somebody_has_granted_it(house: Hous
     assert refused.status in (402, 429)
     words = json.loads(refused.body)["error"]["message"]
     command = "freehold budgets grant 'agent:writer per day' USD"
-    assert command in words, "the client is told who can help"
-    assert command in house.log, "and so is whoever runs Freehold"
-    status, view = post(house, "/api/v1/budgets/grant", {"budget": "agent:writer per day", "usd": 0.5})
+    assert "Whoever runs Freehold may allow more" in words, "the client is told who can help"
+    assert command in house.log, "and whoever runs Freehold is told how"
+    asked = {"budget": "agent:writer per day", "usd": 0.5}
+    assert post(house, "/api/v1/budgets/grant", asked, as_owner=False)[0] == 403, "not the caller itself"
+    assert ask(house, **asking).status in (402, 429)
+    status, view = post(house, "/api/v1/budgets/grant", asked)
     assert (status, view["limit_nanos"]) == (200, 501_000_000)
     assert ask(house, **asking).status == 200
+    assert stat.S_IMODE((house.home / "run.json").stat().st_mode) == 0o600
     house.stop()
     house.restart()
     rows = {row["budget"]: row for row in get(house, "/api/v1/budgets")}

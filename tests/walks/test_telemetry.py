@@ -17,7 +17,7 @@ import pytest
 from freehold.receipts.entries import Receipt
 from freehold.testing.standin import Standin
 from tests.house import CLIENT_KEY, House, provider
-from tests.walks.priced import priced
+from tests.walks.priced import ask, priced
 from tests.wire import Answer
 
 BUDGETS = [{"scope": "all", "limit_usd": 1.0, "window": "total"}]
@@ -165,6 +165,27 @@ def test_from_the_moment_the_file_says_so_all_of_it_goes_to_a_collector(
         text = wire.call("/metrics").body.decode()
     assert 'freehold_telemetry_items_total{recognised="new"} 2.0' in text
     assert "freehold_telemetry_forwarded_total 1.0" in text
+
+
+def test_each_call_becomes_a_span_at_a_collector_once_the_file_says_so(
+    house: House, upstream: Standin, collector: Collector
+) -> None:
+    assert ask(house, "alpha/m", max_tokens=10).status == 200
+    telemetry = {"export": collector.url, "protocol": "http/json", "headers": {"x-team": "blue"}}
+    config = {"providers": {"alpha": provider(upstream)}, "prices": priced(upstream)}
+    house.write_config(config | {"telemetry": telemetry})
+    with house.wire() as wire:
+        plan = wire.call("/api/v1/config/reload", {}).json()
+    assert {change["key"]: change["outcome"] for change in plan["changes"]}["telemetry"] == "done"
+    receipt = ask(house, "alpha/m", max_tokens=10).header("x-freehold-receipt")
+    path, team, body = collector.came.get(timeout=10)
+    assert (path, team) == ("/v1/traces", "blue")
+    (resource,) = json.loads(body)["resourceSpans"]
+    (scope,) = resource["scopeSpans"]
+    (span,) = scope["spans"]
+    said = {each["key"]: next(iter(each["value"].values())) for each in span["attributes"]}
+    assert said["freehold.receipt"] == receipt, "only what came since"
+    assert said["gen_ai.request.model"] == "alpha/m"
 
 
 def test_a_use_of_a_tool_is_recorded_once_and_is_no_call(house: House) -> None:

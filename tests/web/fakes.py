@@ -92,6 +92,9 @@ class FakeMoney:
     def budgets(self) -> Sequence[BudgetView]:
         return (BUDGET,)
 
+    def is_owner(self, key: str) -> bool:
+        return key == "owner"
+
     def grant(self, asked: GrantIn) -> BudgetView:
         self.asked.append(asked)
         if asked.budget != BUDGET.budget:

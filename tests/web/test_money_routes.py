@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from starlette.testclient import TestClient
 
+from freehold.core.progress import OWNER_HEADER
 from freehold.routing.explain import ExplainIn
 from freehold.web.api import create_app
 from freehold.web.money import GrantIn
 from tests.web.fakes import FakeControl
 
 GRANT = "/api/v1/budgets/grant"
+OWNER = {OWNER_HEADER: "owner"}
 
 
 @pytest.fixture
@@ -34,7 +37,11 @@ def test_money_and_choices_are_told(client: TestClient) -> None:
 
 
 def test_a_grant_names_its_budget(client: TestClient, control: FakeControl) -> None:
-    answer = client.post(GRANT, json={"budget": "agent:writer per day", "usd": 0.5})
+    asked = {"budget": "agent:writer per day", "usd": 0.5}
+    for headers in ({}, {OWNER_HEADER: "other"}):
+        refused = client.post(GRANT, json=asked, headers=headers)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "not_the_owner")
+    answer = client.post(GRANT, json=asked, headers=OWNER)
     assert answer.json()["budget"] == "agent:writer per day"
     assert control.money.asked == [GrantIn(budget="agent:writer per day", usd=0.5)]
 
@@ -67,7 +74,8 @@ def test_a_prompt_is_explained(client: TestClient, control: FakeControl) -> None
 def test_what_cannot_be_is_refused_in_words(
     client: TestClient, path: str, body: Any, status: int, said: str
 ) -> None:
-    answer = client.post(path, content=b"") if body is None else client.post(path, json=body)
+    content = b"" if body is None else msgspec.json.encode(body)
+    answer = client.post(path, content=content, headers=OWNER)
     assert answer.status_code == status
     assert said in answer.json()["error"]["message"]
 

@@ -196,7 +196,8 @@ def _fill(book: BudgetBook, rule: Rule, sums: Iterable[Spent]) -> None:
 
 def paid_nanos(receipt: Receipt) -> int:
     """What was paid to a provider: electricity and wear of our own machine are no matter of budgets."""
-    return receipt.cost_nanos if receipt.provider else 0
+    own = receipt.deployment and not receipt.provider
+    return 0 if own else receipt.cost_nanos
 
 
 def payer_of(receipt: Receipt) -> Payer:

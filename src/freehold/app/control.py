@@ -65,6 +65,8 @@ class Facts:
     started_ms: int
     entries: int
     """In the ledger, when it started."""
+    owner_key: str
+    """Of whoever can read the state folder."""
     discovery: Callable[[], Literal["off", "running", "done"]]
 
 
@@ -96,7 +98,7 @@ class HouseControl:
         self._reload = rooms.reload
         self._deaths = rooms.deaths
         self._clock = clock
-        self.money = HouseMoney(rooms.optional, rooms.gateway, facts.home, clock)
+        self.money = HouseMoney(rooms.optional, rooms.gateway, facts.home, clock, facts.owner_key)
         self.telemetry = HouseReceiver(rooms.optional)
         self._meters = Meters(facts.home, clock, facts.entries)
         self._process = psutil.Process(os.getpid())

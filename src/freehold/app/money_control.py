@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +27,10 @@ from freehold.web.money import BeliefView, GrantIn, OutcomeView, ShadowView
 class HouseMoney:
     """See the module."""
 
-    def __init__(self, rooms: OptionalRooms, gateway: Gateway, home: Path, clock: Clock) -> None:
+    def __init__(
+        self, rooms: OptionalRooms, gateway: Gateway, home: Path, clock: Clock, owner_key: str
+    ) -> None:
+        self._owner_key = owner_key.encode()
         self._rooms = rooms
         self._gateway = gateway
         self._home = home
@@ -35,6 +39,9 @@ class HouseMoney:
     def budgets(self) -> Sequence[BudgetView]:
         budgets = self._rooms.budgets
         return () if budgets is None else budgets.views(self._clock.now_ms())
+
+    def is_owner(self, key: str) -> bool:
+        return hmac.compare_digest(key.encode(), self._owner_key)
 
     def grant(self, asked: GrantIn) -> BudgetView:
         if self._rooms.budgets is None:

@@ -22,6 +22,7 @@ from freehold.app.routing import places_of, routing_rules
 from freehold.core.clock import Clock
 from freehold.core.config import Config
 from freehold.core.config_cache import CacheConfig
+from freehold.core.config_telemetry import TelemetryConfig
 from freehold.core.errors import ConfigError
 from freehold.core.servers import ServerSpec
 from freehold.gateway.gateway import Gateway
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from freehold.app.cache import HouseCache
     from freehold.app.energy import HouseEnergy
     from freehold.app.telemetry import HouseTelemetry
+    from freehold.app.telemetry_out import SpanExport
     from freehold.app.tool_receipts import ToolBook
 
 Say = Callable[[str, str], None]
@@ -67,12 +69,13 @@ class OptionalRooms:
         self.telemetry: HouseTelemetry | None = None
         """None until somebody sends some."""
         self.tools: ToolBook | None = None
+        self.export: SpanExport | None = None
         self.outcomes: OutcomeBook | None = None
         """There once `serve` has been called."""
 
     async def __aenter__(self) -> OptionalRooms:
         """Reads what earlier calls have spent. Raises PostingsError, LedgerError, ConfigError."""
-        await self._open_cache(self._config.cache)
+        self.cache = await self._open_cache(self._config.cache)
         self._open_budgets(self._config)
         self._open_energy(self._config)
         return self
@@ -132,6 +135,7 @@ class OptionalRooms:
         self._beside.begin("limits", self.limits.keep)
         if waiting(self._home):
             self._beside.begin("tool uses that hooks kept", self._take_spool)
+        self._use_export(self._config.telemetry)
         gateway.changed = lambda: self._plan(gateway, specs())
         gateway.changed()
 
@@ -160,8 +164,10 @@ class OptionalRooms:
                 await self._use_cache(config.cache, gateway)
             case "energy":
                 await self._use_energy(config)
-            case "telemetry" if self.telemetry is not None:
-                self.telemetry.use(config.telemetry)
+            case "telemetry":
+                if self.telemetry is not None:
+                    self.telemetry.use(config.telemetry)
+                self._use_export(config.telemetry)
             case _:  # read where it is needed
                 pass
         gateway.use_parts(self.parts(self._parts))
@@ -187,16 +193,16 @@ class OptionalRooms:
         else:
             self.budgets.use(config.budgets, self._clock.now_ms())
 
-    async def _open_cache(self, config: CacheConfig) -> None:
+    async def _open_cache(self, config: CacheConfig) -> HouseCache | None:
         if not config.answers:
-            return
+            return None
         from freehold.app.cache import HouseCache  # noqa: PLC0415 - see the module
 
-        self.cache = await self._stack.enter_async_context(
-            HouseCache(config, self._home, self._base, self._clock)
-        )
+        cache = HouseCache(config, self._home, self._base, self._clock)
+        await self._stack.enter_async_context(cache)
         if self._port:
-            self.cache.use_port(self._port)
+            cache.use_port(self._port)
+        return cache
 
     async def _use_cache(self, config: CacheConfig, gateway: Gateway) -> None:
         """The one before ends first, because both may have the same folder; meanwhile calls go without."""
@@ -205,10 +211,9 @@ class OptionalRooms:
         if before is not None:
             await before.retire()
         try:
-            await self._open_cache(config)
+            self.cache = await self._open_cache(config)
         except ConfigError:
-            if before is not None:
-                await self._open_cache(before.config)
+            self.cache = None if before is None else await self._open_cache(before.config)
             gateway.use_parts(self.parts(self._parts))
             raise
         if self.cache is not None:
@@ -247,6 +252,19 @@ class OptionalRooms:
             telemetry.use_port(self._port, lambda: gateway.catalog.providers)
             self._beside.begin("telemetry", lambda: telemetry.keep(lambda text: self._say("telemetry", text)))
         return self.telemetry
+
+    def _use_export(self, config: TelemetryConfig) -> None:
+        """Where there was a collector once, the place in the log is forgotten when there is none."""
+        if self.export is not None:
+            self.export.use(config)
+        elif config.export or (self._home / "telemetry" / "export.json").exists():
+            from freehold.app.telemetry_out import SpanExport  # noqa: PLC0415 - see the module
+
+            gateway = self._gateway
+            export = self.export = SpanExport(config, self._home, lambda: gateway.catalog.providers)
+            self._beside.begin(
+                "spans to the collector", lambda: export.keep(lambda text: self._say("telemetry", text))
+            )
 
     def tool_book(self) -> ToolBook:
         """Who records uses of tools; made when the first is told."""

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import gc
 import os
+import secrets
 import signal
 from collections import Counter
 from collections.abc import Sequence
@@ -115,6 +116,7 @@ class House:
         self._offers = Offers(loaded, os.environ)
         self._ids = ReceiptIds()
         self._deaths: Counter[tuple[str, str]] = Counter()
+        self._owner_key = secrets.token_urlsafe(24)
         self._stop = asyncio.Event()
         self._hung_up = asyncio.Event()
         """SIGHUP came: the configuration is to be read again."""
@@ -274,6 +276,7 @@ class House:
             config_file=self._loaded.file,
             started_ms=started_ms,
             entries=entries,
+            owner_key=self._owner_key,
             discovery=lambda: self._finding.state,
         )
         rooms = Rooms(
@@ -290,8 +293,10 @@ class House:
 
     def _note_running(self, url: str, stack: contextlib.AsyncExitStack) -> None:
         path = self._home / RUN_FILE
-        note = Running(url=url, pid=os.getpid(), started_ms=self._clock.now_ms())
+        note = Running(url=url, pid=os.getpid(), started_ms=self._clock.now_ms(), owner_key=self._owner_key)
         part = path.with_suffix(".part")
+        part.unlink(missing_ok=True)
+        part.touch(mode=0o600)
         part.write_bytes(msgspec.json.encode(note))
         part.replace(path)
         stack.callback(path.unlink, missing_ok=True)

@@ -29,10 +29,11 @@ class HouseReceiver:
 
     def meter(self) -> TelemetryMeter:
         """For `/metrics`."""
-        telemetry = self._rooms.telemetry
-        if telemetry is None:
-            return TelemetryMeter()
-        forwarder = telemetry.forwarder
+        telemetry, export = self._rooms.telemetry, self._rooms.export
         return TelemetryMeter(
-            items=dict(telemetry.counts), forwarded=forwarder.sent, dropped=forwarder.dropped
+            items={} if telemetry is None else dict(telemetry.counts),
+            forwarded=0 if telemetry is None else telemetry.forwarder.sent,
+            dropped=0 if telemetry is None else telemetry.forwarder.dropped,
+            exported=0 if export is None else export.sent,
+            export_dropped=0 if export is None else export.dropped,
         )

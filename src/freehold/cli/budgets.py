@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from freehold.app.budgets import look
-from freehold.cli.control_client import find_running, told_by_running
+from freehold.cli.control_client import find_own, told_by_running
 from freehold.cli.options import ConfigOption, HomeOption, JsonOption, UrlOption, chosen_home
 from freehold.cli.output import print_json, print_table, say
 from freehold.cli.wording import clock_time, dollars
@@ -72,7 +72,7 @@ def grant(
     as_json: JsonOption = False,
 ) -> None:
     """Allow a budget more than its limit, until its window ends. Calls that were refused pass from now on."""
-    client = find_running(chosen_home(home), url)
+    client = find_own(chosen_home(home), url)
     row = client.post(f"{_PATH}/grant", BudgetView, body=GrantIn(budget=budget, usd=usd))
     if as_json:
         print_json(row)

@@ -12,11 +12,11 @@ import msgspec
 
 from freehold.cli.exits import NotRunning
 from freehold.core.errors import ConfigError, FreeholdError
-from freehold.core.progress import RUN_FILE, Running
+from freehold.core.progress import OWNER_HEADER, RUN_FILE, Running
 
 T = TypeVar("T")
 _TIMEOUT_S = 10.0
-_OUR_WORDS = (400, 404, 409)
+_OUR_WORDS = (400, 403, 404, 409)
 """Refusals whose words say everything; with others, who answered matters too."""
 
 
@@ -36,7 +36,8 @@ class _ErrorBody(msgspec.Struct):
 class ControlClient:
     """Asks one running Freehold. `key` is an API key, when it wants one."""
 
-    def __init__(self, url: str, key: str | None = None) -> None:
+    def __init__(self, url: str, key: str | None = None, owner_key: str = "") -> None:
+        """`owner_key`: of the state folder, for what callers may not do."""
         self.key = key
         parts = urlsplit(url if "://" in url else f"http://{url}")
         if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -49,6 +50,8 @@ class ControlClient:
         self._headers = {"accept": "application/json"}
         if key:
             self._headers["authorization"] = f"Bearer {key}"
+        if owner_key:
+            self._headers[OWNER_HEADER] = owner_key
 
     def get(self, path: str, answer: type[T]) -> T:
         """The JSON at `path` as `answer`. Raises NotRunning, or FreeholdError with the server's own words."""
@@ -101,6 +104,12 @@ class ControlClient:
 def find_running(home: Path, url: str | None) -> ControlClient:
     """A client for `url`, or for the Freehold whose state is in `home`. The key comes from $FREEHOLD_KEY."""
     return ControlClient(url or read_running(home).url, os.environ.get("FREEHOLD_KEY"))
+
+
+def find_own(home: Path, url: str | None) -> ControlClient:
+    """The same for orders that only who can read the state folder may give."""
+    note = read_running(home)
+    return ControlClient(url or note.url, os.environ.get("FREEHOLD_KEY"), note.owner_key)
 
 
 def told_by_running(home: Path, url: str | None, path: str, answer: type[T]) -> T | None:

@@ -11,6 +11,7 @@ Stage = Literal[
     "config", "ledger", "listening", "server", "discovery", "budget", "telemetry", "ready", "stopping"
 ]
 
+OWNER_HEADER = "x-freehold-owner"
 RUN_FILE = "run.json"
 """Name of the file in the state folder by which other commands find the running Freehold."""
 
@@ -22,6 +23,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     """Without a path and without a trailing slash."""
     pid: int
     started_ms: int
+    owner_key: str = ""
+    """Whoever can read the state folder may do what callers may not: it goes with `x-freehold-owner`."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

@@ -147,6 +147,8 @@ def _telemetry(meter: TelemetryMeter) -> Iterator[Family]:
     for name, words, count in (
         ("forwarded", "Requests that the collector took.", meter.forwarded),
         ("dropped", "Requests that the collector never got.", meter.dropped),
+        ("exported", "Calls of ours whose spans the collector took.", meter.exported),
+        ("export_dropped", "Calls of ours whose spans it never got.", meter.export_dropped),
     ):
         yield counter(f"freehold_telemetry_{name}", words, (), [((), count)])
 

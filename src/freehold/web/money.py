@@ -92,6 +92,11 @@ class ShadowView(msgspec.Struct, frozen=True, kw_only=True):
     """Today."""
     budget_nanos: int = 0
     """For a day."""
+    waiting: int = 0
+    """Calls that are still to be compared."""
+    dropped: int = 0
+    """Since the start: calls that were not compared after all, because too many waited or a server had no
+    time."""
     tasks: tuple[ShadowTask, ...] = ()
 
 
@@ -131,6 +136,10 @@ class MoneyControl(Protocol):
 
     def budgets(self) -> Sequence[BudgetView]:
         """How all budgets stand, in the order of the configuration."""
+        ...
+
+    def is_owner(self, key: str) -> bool:
+        """Whether a key proves that its bearer can read the state folder."""
         ...
 
     def grant(self, asked: GrantIn) -> BudgetView:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from fastapi import HTTPException, Request
 
 from freehold.core.errors import FreeholdError
+from freehold.core.progress import OWNER_HEADER
 from freehold.costs.budgets.views import BudgetView
 from freehold.costs.limits.window import LimitView
 from freehold.receipts.journal import LedgerError
 from freehold.routing.explain import ExplainIn, Explanation
-from freehold.web.answers import Json, Route, taken
+from freehold.web.answers import Json, Route, error_answer, taken
 from freehold.web.money import BeliefView, GrantIn, MoneyControl, OutcomeIn, OutcomeView, ShadowView
 
 
@@ -24,8 +25,15 @@ class _MoneyApi:
         return Json(self._control.budgets())
 
     async def grant(self, request: Request) -> Json:
-        """Allow a budget more, or less, in its present window. Calls that wait for it go on."""
+        """Allow a budget more, or less, in its present window. Calls that wait for it go on.
+
+        Callers cannot raise their own limits: `x-freehold-owner` holds the `owner_key` of `run.json` in the
+        state folder.
+        """
         asked = taken(await request.body(), GrantIn)
+        if not self._control.is_owner(request.headers.get(OWNER_HEADER, "")):
+            words = "only who can read the state folder may grant: `freehold budgets grant` on that machine"
+            return error_answer(403, "not_the_owner", words)
         try:
             return Json(self._control.grant(asked))
         except KeyError:

@@ -31,6 +31,9 @@ class TelemetryMeter(msgspec.Struct, frozen=True, kw_only=True):
     """Requests that the collector took."""
     dropped: int = 0
     """Requests that it never got."""
+    exported: int = 0
+    """Calls of ours whose spans a collector took."""
+    export_dropped: int = 0
 
 
 class TelemetryControl(Protocol):

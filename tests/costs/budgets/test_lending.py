@@ -133,7 +133,7 @@ def test_whoever_can_allow_more_is_told_how_and_told_again_after_the_next_time()
     who, name = Payer(agent="it's me"), "agent:it's me per day"
     refused = denied(book.hold(who, 2 * USD, T0, "c1"))
     command = """freehold budgets grant 'agent:it'"'"'s me per day' USD"""
-    assert refused.message.endswith(f"A person may allow more: {command}")
+    assert refused.message.endswith("Whoever runs Freehold may allow more, and was told so.")
     assert [event.text.endswith(f"to allow more: {command}") for event in refused.events] == [True]
     assert not denied(book.hold(who, 2 * USD, T0, "c2")).events
     assert subject_in("agent:* per day", name) == "it's me"

@@ -139,8 +139,7 @@ class Ask(Denial, frozen=True, kw_only=True):
 
     @property
     def _what_next(self) -> str:
-        name = named(self.budget, self.subject)
-        return f"{super()._what_next} A person may allow more: {grant_words(name)}"
+        return f"{super()._what_next} Whoever runs Freehold may allow more, and was told so."
 
 
 def refusal(denial: Denial, now_ms: int) -> CallError:

@@ -1,12 +1,13 @@
 -- What was paid to providers since a moment, by one dimension, cut into slices of time. {columns}, {table} are
--- fixed expressions in `spend`, never text from outside.
+-- fixed expressions in `spend`, never text from outside. A deployment without a provider is a server of ours.
 -- name: calls_in_hours
 SELECT coalesce(sum(calls), 0) FROM rollups WHERE hour >= :first_hour AND hour < :last_hour;
 
 -- name: spent_in_hours
 SELECT {columns}, min(hour) * 3600000, sum(cost_nanos)
 FROM {table}
-WHERE hour >= :first_hour AND hour < :last_hour AND cost_nanos <> 0 AND provider <> ''
+WHERE hour >= :first_hour AND hour < :last_hour AND cost_nanos <> 0
+  AND (provider <> '' OR deployment = '')
 GROUP BY {columns}, {slice};
 
 -- name: spent_within_hours
@@ -14,13 +15,14 @@ GROUP BY {columns}, {slice};
 -- newest, so that nothing older is looked at.
 SELECT {columns}, min(started_ms), sum(cost_nanos)
 FROM (
-  SELECT {columns}, started_ms, cost_nanos, provider AS paid_to
+  SELECT {columns}, started_ms, cost_nanos,
+    provider <> '' OR deployment = '' AS paid
   FROM calls
   WHERE started_ms >= :first_hour * 3600000 AND started_ms < :last_hour * 3600000
     AND kind IN ('call', 'unreadable')
   ORDER BY seq DESC LIMIT :calls
 )
-WHERE started_ms >= :since_ms AND cost_nanos <> 0 AND paid_to <> ''
+WHERE started_ms >= :since_ms AND cost_nanos <> 0 AND paid
 GROUP BY {columns}, started_ms / :slice_ms;
 
 -- name: cost_states
