@@ -22,7 +22,8 @@ from freehold.cli.wording import plain
 from freehold.core.errors import FreeholdError
 from freehold.core.home import expand_user, home_dir
 
-READ_S, POST_S, KEEP_S = 0.4, 0.5, 0.2
+READ_S, ASK_S, KEEP_S = 0.4, 0.8, 0.2
+"""The longest that each part may take; reading and asking together take at most `ASK_S`."""
 LARGEST_BYTES = 64 * 1024 * 1024
 PATH = "/api/v1/receipts/tool"
 _WITH_VALUE = ("home", "url", "agent", "project", "task")
@@ -79,6 +80,7 @@ def post_tool_use(options: HookOptions) -> int:
 
 def _told(options: HookOptions) -> str:
     """Tell the running Freehold, or keep it; what went wrong. Raises what reading raises."""
+    begun_s = time.monotonic()
     with _at_most(READ_S, "no event came"):
         raw = sys.stdin.buffer.read(LARGEST_BYTES + 1)
     if len(raw) > LARGEST_BYTES:
@@ -86,7 +88,7 @@ def _told(options: HookOptions) -> str:
     home = expand_user(options.home, os.environ).absolute() if options.home else home_dir(os.environ)
     body = _body(raw, options)
     try:
-        with _at_most(POST_S, "Freehold took too long"):
+        with _at_most(ASK_S - (time.monotonic() - begun_s), "Freehold took too long"):
             _post(home, options.url, body)
     except _NobodyThere:
         why = ""
@@ -133,7 +135,7 @@ def _post(home: Path, url: str | None, body: bytes) -> None:
     from freehold.receipts.tools import ToolView  # noqa: PLC0415
 
     try:
-        find_running(home, url).post(PATH, ToolView, POST_S, msgspec.Raw(body))
+        find_running(home, url).post(PATH, ToolView, ASK_S, msgspec.Raw(body))
     except NotRunning as error:
         raise _NobodyThere from error
 
