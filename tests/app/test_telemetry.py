@@ -26,7 +26,7 @@ from freehold.costs.book import PriceBook
 from freehold.costs.overrides import parse_overrides
 from freehold.gateway.ids import ReceiptIds
 from freehold.receipts.entries import Receipt
-from freehold.receipts.ledger import Ledger
+from freehold.receipts.ledger import Ledger, LedgerError
 from tests.adapters.telemetry import export
 from tests.adapters.telemetry.export import JSON, PROTOBUF, call_span, of
 from tests.receipts.story import SMALL
@@ -210,6 +210,49 @@ async def test_keep_records_what_has_rested_and_at_its_end_all_that_is_left(desk
     with pytest.raises(asyncio.CancelledError):
         await task
     assert desk.telemetry.counts == {"new": 2}
+
+
+async def test_what_the_ledger_refuses_is_recorded_once_it_takes_it(tmp_path):
+    full = True
+    ledger = Ledger.open(tmp_path, clock=Clock())
+
+    def append(receipt: Receipt) -> None:
+        if full:
+            raise LedgerError("no space left on device")
+        ledger.append(receipt)
+
+    ids = ReceiptIds().next
+    telemetry = HouseTelemetry(TelemetryConfig(), tmp_path, append, ids, lambda: BOOK, Clock())
+    tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "look"}
+    spans = [call_span(CALL, span_id="01" * 8), call_span(CALL, span_id="02" * 8)]
+    batch = of("traces", *spans, call_span(tool, span_id="03" * 8))
+    await telemetry.receive("traces", export.protobuf(batch), PROTOBUF, "")
+    with pytest.raises(LedgerError):
+        await telemetry.settle()
+    full = False
+    await telemetry.settle()
+    assert [receipt.kind for _, receipt in ledger.tail(0)] == ["call", "call", "tool"]
+    telemetry.close()
+    ledger.close()
+
+
+async def test_what_is_cancelled_in_the_middle_is_finished_at_the_end(desk, monkeypatch):
+    monkeypatch.setattr(telemetry_module, "REST_S", 0.0)
+    begun = asyncio.Event()
+    append = desk.ledger.append
+
+    def note(receipt: Receipt) -> None:
+        append(receipt)
+        begun.set()
+
+    monkeypatch.setattr(desk.telemetry, "_append", note)
+    spans = [call_span(CALL, span_id=f"{at:016x}") for at in range(1, 501)]
+    task = asyncio.create_task(desk.telemetry.keep())
+    await desk.telemetry.receive("traces", export.protobuf(of("traces", *spans)), PROTOBUF, "")
+    await asyncio.wait_for(begun.wait(), 5)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert desk.ledger.health().entries == 500
 
 
 async def test_others_have_their_turn_while_a_big_batch_is_read_and_decided(desk):

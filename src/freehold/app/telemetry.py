@@ -8,8 +8,8 @@ is in the gateway's way: its receipts are read from the log.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from freehold.adapters.telemetry.intake import Answer, Refused, encoding_of, read_request, refusal, success
@@ -155,62 +155,79 @@ class HouseTelemetry:
                 group.create_task(self._decide_rested(complain), name="receipts of telemetry")
                 group.create_task(self.forwarder.keep(complain), name="telemetry to the collector")
         finally:
-            self._memory.follow()
             self._finish(complain)
             self.close()
 
     async def settle(self) -> None:
         """Decide everything that was told, rested or not."""
-        await self._decide([each for _, each in self._take(None)])
+        await self._decide(self._take(None))
 
     async def _decide_rested(self, complain: Complain) -> None:
         told = False
         while True:
             await self._arrived.wait()
             await asyncio.sleep(REST_S)
-            ripe = self._take(self._clock.monotonic_s())
             try:
-                await self._decide([each for _, each in ripe])
+                await self._decide(self._take(self._clock.monotonic_s()))
                 told = False
             except LedgerError as error:
                 if not told:
                     complain(f"calls that telemetry tells of cannot be recorded: {error}")
                 told = True
-                self._resting[:0] = ripe
-                self._arrived.set()
 
-    def _take(self, now_s: float | None) -> list[tuple[float, Observed]]:
+    def _take(self, now_s: float | None) -> list[Observed]:
         """What is due by now (None: all); the rest goes on resting."""
-        ripe = [each for each in self._resting if now_s is None or each[0] <= now_s]
+        ripe = [each for due_s, each in self._resting if now_s is None or due_s <= now_s]
         self._resting = [each for each in self._resting if now_s is not None and each[0] > now_s]
         if not self._resting:
             self._arrived.clear()
         return ripe
 
-    async def _decide(self, pool: list[Observed]) -> None:
+    def _put_back(self, undecided: Sequence[Observed]) -> None:
+        due_s = self._clock.monotonic_s()
+        self._resting[:0] = [(due_s, each) for each in undecided]
+        if undecided:
+            self._arrived.set()
+
+    async def _decide(self, pool: Sequence[Observed]) -> None:
+        """What is not decided in the end, because the ledger refuses or it is cancelled, goes on resting."""
         if not pool:
             return
-        await asyncio.to_thread(self._memory.follow)
-        for made, _ in enumerate(self._decisions(pool), 1):
-            if made % _SLICE == 0:
-                await asyncio.sleep(0)
+        left = deque(pool)
+        ordering = asyncio.ensure_future(asyncio.to_thread(self._ordered, pool))
+        try:
+            left = deque(await asyncio.shield(ordering))
+            for made, _ in enumerate(self._decisions(left), 1):
+                if made % _SLICE == 0:
+                    await asyncio.sleep(0)
+        finally:
+            self._put_back(left)
+            if not ordering.done():  # the memory is for one at a time
+                await ordering
 
     def _finish(self, complain: Complain) -> None:
         try:
-            for _ in self._decisions([each for _, each in self._take(None)]):
+            for _ in self._decisions(deque(self._ordered(self._take(None)))):
                 pass
         except LedgerError as error:
             complain(f"the last calls that telemetry told of could not be recorded: {error}")
 
-    def _decisions(self, pool: list[Observed]) -> Iterator[None]:
-        """One after the other, because each may be what the next one repeats. Raises LedgerError."""
+    def _ordered(self, pool: Sequence[Observed]) -> list[Observed]:
+        """In the order in which to decide, with the newest entries of the ledger known. Takes a while."""
+        self._memory.follow()
+        return in_order(pool, self._memory.recent)
+
+    def _decisions(self, left: deque[Observed]) -> Iterator[None]:
+        """One after the other, because each may be what the next one repeats; takes from `left` what is
+        decided. Raises LedgerError."""
         recent = self._memory.recent
         counted = {
             (each.trace_id, each.span_id)
-            for each in pool
+            for each in left
             if each.kind == "call" and each.span_id and each.usage_raw
         }
-        for seen in in_order(pool, recent):
+        while left:
+            seen = left[0]
             bare = seen.kind == "call" and not seen.usage_raw and not seen.error
             if bare and recent.wraps_one_of(seen, counted):
                 why = "within"  # the span around it has the counts
@@ -218,6 +235,7 @@ class HouseTelemetry:
                 why = recent.recognise(seen, self._own, elsewhere=self._is_elsewhere(seen.address))
             if not why and seen.kind != "passage":
                 self._record(seen)
+            left.popleft()
             if seen.kind != "passage":
                 self.counts[why or "new"] = self.counts.get(why or "new", 0) + 1
             yield
@@ -235,5 +253,9 @@ class HouseTelemetry:
         if seen.kind == "call":
             charge = charge_of(seen, self._prices(), self._providers())
         receipt = observed_receipt(seen, charge, self._next_id(now_ms), now_ms)
-        self._append(receipt)
+        try:
+            self._append(receipt)
+        except LedgerError:
+            self._memory.recent.undecide(seen)
+            raise
         self._memory.recent.add(receipt)

@@ -109,6 +109,11 @@ class Recent:
             _bound(self._decided, self._most_spans)
         return why
 
+    def undecide(self, seen: Observed) -> None:
+        """What was found to be new could not be recorded: it shall be asked about again."""
+        for decided in (self._decided, self._tools):
+            decided.pop((seen.trace_id, seen.span_id), None)
+
     def wraps_one_of(self, seen: Observed, spans: Collection[SpanKey]) -> bool:
         """Whether one of `spans` is around this one."""
         return any(each in spans for each in self._around(seen))
