@@ -10,17 +10,10 @@ from collections.abc import Iterator
 
 from freehold.core.config import Config
 
-_NOT_YET = {
-    "telemetry": "nothing is received or sent",
-}
-
 
 def without_effect(config: Config) -> Iterator[str]:
     """One sentence for each section that changes nothing yet."""
     usual = Config()
-    for name in ("hedge", "shadow", "coalesce"):
+    for name in ("hedge",):
         if getattr(config.routing, name) != getattr(usual.routing, name):
             yield f"`routing.{name}` is read and NOT at work in this version"
-    for name, what in _NOT_YET.items():
-        if getattr(config, name) != getattr(usual, name):
-            yield f"`{name}` is read and NOT at work in this version: {what}"
