@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from freehold.adapters.telemetry.sender import SendOutcome
 from freehold.adapters.telemetry.signals import Batch
 from freehold.app import telemetry as telemetry_module
 from freehold.app.telemetry import HouseTelemetry
-from freehold.app.telemetry_forward import Forwarder
-from freehold.app.telemetry_prices import charge_of
 from freehold.app.telemetry_recent import LedgerMemory
-from freehold.core.catalog import Provider
 from freehold.core.config_telemetry import TelemetryConfig
 from freehold.core.observed import Observed
 from freehold.core.usage import Usage
@@ -286,121 +281,7 @@ async def test_counters_are_receipts_only_where_the_configuration_says_so(desk):
     assert await desk.tell(points) == []
 
 
-# -- prices
-
-SEEN = Observed(
-    kind="call",
-    provider="openai",
-    model="m-2026",
-    model_asked="m",
-    usage=Usage(fresh_in=100, visible_out=10),
-    usage_raw="{}",
-    started_ms=NOW_MS,
-)
-HERE = {"openai": Provider(name="openai", dialect="openai", base_url="https://api.openai.com/v1")}
-
-
-def charge(**facts: Any):
-    found = charge_of(msgspec.structs.replace(SEEN, **facts), BOOK, HERE)
-    return found.nanos, found.state, found.provider
-
-
-def test_a_price_holds_where_the_address_says_whose_it_is_and_is_an_estimate_elsewhere():
-    assert charge() == (COST, "estimated", "openai")
-    priced = PriceBook.empty(parse_overrides({"mine/m": {"input": "1", "output": "2"}}))
-    mine = {"mine": Provider(name="mine", dialect="openai", base_url="http://10.0.0.5:9000/v1", price_as="x")}
-    seen = msgspec.structs.replace(SEEN, address="10.0.0.5:9000")
-    assert charge_of(seen, priced, mine).state == "computed"
-    assert charge_of(seen, priced, mine).provider == "mine"
-
-
-def test_what_our_table_does_not_know_costs_what_the_exporter_says():
-    assert charge(model="z", model_asked="z", stated_nanos=77) == (77, "estimated", "openai")
-    assert charge(model="z", model_asked="z") == (0, "unknown", "openai")
-
-
-def test_sums_of_many_calls_cost_what_the_exporter_says():
-    assert charge(of_many=True, stated_nanos=77) == (77, "estimated", "openai")
-    assert charge(of_many=True, address="api.openai.com") == (COST, "estimated", "openai")
-
-
-def test_our_own_hardware_is_free():
-    mine = {"o": Provider(name="o", dialect="openai", base_url="http://127.0.0.1:11434/v1", price_as="local")}
-    seen = msgspec.structs.replace(SEEN, address="localhost:11434", stated_nanos=99)
-    assert charge_of(seen, BOOK, mine).state == "free"
-
-
-def test_a_failed_call_without_counts_costs_nothing():
-    assert charge(error="RateLimitError", usage_raw="", usage=Usage()) == (0, "free", "openai")
-    assert charge(usage_raw="", usage=Usage()) == (0, "unknown", "openai")
-
-
 # -- passing on
-
-
-class Collector:
-    """Takes what it is sent; `script` says otherwise for the first requests."""
-
-    def __init__(self, *script: SendOutcome) -> None:
-        self.got: list[tuple[str, bytes, str, str]] = []
-        self.script = list(script)
-        self.some = asyncio.Event()
-
-    async def post(self, signal, body, content_type, content_encoding=""):
-        if self.script:
-            return self.script.pop(0)
-        self.got.append((signal, body, content_type, content_encoding))
-        self.some.set()
-        return SendOutcome(state="sent")
-
-    def close(self) -> None:
-        pass
-
-
-async def forwarding(forwarder: Forwarder, until: Callable[[], bool], some: asyncio.Event) -> list[str]:
-    said: list[str] = []
-    task = asyncio.create_task(forwarder.keep(said.append))
-    while not until():
-        await asyncio.wait_for(some.wait(), 5)
-        some.clear()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    return said
-
-
-async def test_what_comes_goes_to_the_collector_byte_for_byte_and_in_order():
-    collector = Collector()
-    forwarder = Forwarder(FORWARD, lambda url, headers: collector)
-    requests = [("traces", b"\x0a\x00", PROTOBUF, ""), ("logs", b"zipped", JSON, "gzip")]
-    for each in requests:
-        forwarder.take(*each)
-    await forwarding(forwarder, lambda: len(collector.got) == 2, collector.some)
-    assert collector.got == requests
-
-
-async def test_a_collector_that_is_away_gets_it_later_and_that_is_said_once():
-    away = SendOutcome(state="again", after_s=0.001, words="connection refused")
-    collector = Collector(away, away, away)
-    forwarder = Forwarder(FORWARD, lambda url, headers: collector)
-    forwarder.take("traces", b"1", PROTOBUF, "")
-    said = await forwarding(forwarder, lambda: len(collector.got) == 1, collector.some)
-    assert said == ["the collector does not take telemetry: connection refused"]
-
-
-async def test_what_a_collector_refuses_for_good_holds_up_nothing():
-    collector = Collector(SendOutcome(state="rejected", words="400"))
-    forwarder = Forwarder(FORWARD, lambda url, headers: collector)
-    forwarder.take("traces", b"bad", PROTOBUF, "")
-    forwarder.take("traces", b"good", PROTOBUF, "")
-    await forwarding(forwarder, lambda: bool(collector.got), collector.some)
-    assert ([body for _, body, *_ in collector.got], forwarder.dropped) == ([b"good"], 1)
-
-
-def test_what_waits_for_a_collector_is_bounded():
-    forwarder = Forwarder(FORWARD, lambda url, headers: Collector())
-    for number in range(20):
-        forwarder.take("traces", bytes(4 * 1024 * 1024) + bytes([number]), PROTOBUF, "")
-    assert forwarder.dropped == 13
 
 
 async def test_what_the_collector_sends_back_to_us_is_not_sent_to_it_again(tmp_path):
