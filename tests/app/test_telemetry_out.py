@@ -171,6 +171,18 @@ async def test_what_is_refused_for_good_is_not_sent_again(desk: Desk) -> None:
     assert desk.complaints[0] == "the collector refused 1 spans for good: it answers 400"
 
 
+async def test_a_collector_that_took_only_a_part_is_told_of_once(desk: Desk) -> None:
+    said = b'{"partialSuccess": {"rejectedSpans": "1", "errorMessage": "no tenant"}}'
+    async with collector(refusal(200, "content-type: application/json", body=said)) as it:
+        await desk.begin(it)
+        for number in range(3):
+            desk.write(number)
+            await desk.send(it)
+        close(desk)
+    assert receipts_in(it) == names(0, 1, 2)
+    assert desk.complaints == ["the collector does not like all of the spans: no tenant"]
+
+
 async def test_requests_that_are_too_large_become_smaller(desk: Desk) -> None:
     async with collector(TAKEN) as it:
         await desk.begin(it)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from freehold.adapters.telemetry.genai_spans import spans_of, traces
+from freehold.adapters.telemetry.genai_spans import encoded, spans_of, traces
 from freehold.core.config_telemetry import Conventions, OtlpProtocol
 from freehold.core.observed import CallSpan, Try
 from freehold.core.usage import Usage
@@ -90,7 +90,7 @@ def test_the_library_reads_every_field_that_we_wrote(
 ) -> None:
     if not otel.python("opentelemetry").exists():
         pytest.skip("not fetched: python -m tests.compat")
-    data, _ = traces([CALL], conventions, protocol, "9.9")
+    data, _ = traces(encoded(CALL, conventions, protocol), conventions, protocol, "9.9")
     (whole,) = read(data, protocol)["resourceSpans"]
     (scope,) = whole["scopeSpans"]
     assert scope["scope"] == {"name": "freehold", "version": "9.9"}

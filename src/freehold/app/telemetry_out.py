@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from freehold import __version__
-from freehold.adapters.telemetry.genai_spans import span_id_of, trace_id_of, traces
+from freehold.adapters.telemetry.genai_spans import encoded, span_id_of, trace_id_of, traces
 from freehold.adapters.telemetry.sender import Sender, SendOutcome
 from freehold.core.catalog import Provider
 from freehold.core.config_telemetry import TelemetryConfig
@@ -32,6 +33,9 @@ FILE = Path("telemetry") / "export.json"
 MOST_BEHIND = 100_000
 """Entries that wait for a collector that is away; the oldest beyond them are left out."""
 BATCH = 256
+_SLICE = 16
+_BREATH_S = 0.000_1
+"""After a slice the interpreter's lock is let go for long enough that a waiting event loop wakes up."""
 _REST_S = 1.0
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 1.0, 60.0
 _SETTINGS_WRONG = (301, 302, 303, 307, 308, 401, 403, 404, 405, 407)
@@ -150,7 +154,9 @@ class SpanExport:
             self._say(complain, f"the collector refused {part.calls} spans for good: {outcome.words}")
         elif part.calls:
             self.sent += part.calls
-            if self._told:
+            if outcome.words:
+                self._say(complain, f"the collector does not like all of the spans: {outcome.words}")
+            elif self._told:
                 self._told = ""
                 complain("the collector takes spans again")
 
@@ -172,9 +178,14 @@ class SpanExport:
         entries = self._reader.read(self._batch)
         if not entries:
             return None
-        calls = _spans(entries, self._providers())
-        body, content_type = traces(calls, config.conventions, config.protocol, __version__)
-        return _Part(self._reader.index, len(calls), body, content_type)
+        providers, spans, calls = self._providers(), list[bytes](), 0
+        for start in range(0, len(entries), _SLICE):
+            for call in _calls(entries[start : start + _SLICE], providers):
+                spans += encoded(call, config.conventions, config.protocol)
+                calls += 1
+            time.sleep(_BREATH_S)
+        body, content_type = traces(spans, config.conventions, config.protocol, __version__)
+        return _Part(self._reader.index, calls, body, content_type)
 
     def _first(self) -> int:
         """Where the last run stopped; the first time, and where the log is another one, the log's end."""
@@ -225,7 +236,7 @@ class SpanExport:
             self._reader = None
 
 
-def _spans(entries: Sequence[bytes], providers: Mapping[str, Provider]) -> list[CallSpan]:
+def _calls(entries: Sequence[bytes], providers: Mapping[str, Provider]) -> list[CallSpan]:
     found: list[CallSpan] = []
     for entry in entries:
         try:

@@ -49,13 +49,13 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cost_state: CostState = "unknown"
     deployment: str = ""
     detail: str = ""
-    """Of a death: the whole certificate, as canonical JSON."""
+    """What only entries of other kinds than `call` have, as canonical JSON: the certificate of a death, ..."""
     endpoint: str = ""
     error: str = ""
     first_byte_us: int = 0
     id: str
     kind: str = "call"
-    """`call`, or `death`: a model server's certificate, which is no call and costs nothing."""
+    """`call`; or, no calls and without cost: `death` of a model server, `outcome`, use of a `tool`."""
     losses: tuple[str, ...] = ()
     """What a translation between dialects dropped or emulated."""
     model: str = ""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.adapters.telemetry.genai_spans import span_id_of, spans_of, trace_id_of, traces
+from freehold.adapters.telemetry.genai_spans import encoded, span_id_of, spans_of, trace_id_of, traces
 from freehold.adapters.telemetry.intake import read_request
 from freehold.adapters.telemetry.observe import observe
 from freehold.adapters.telemetry.signals import Batch, Span
@@ -55,7 +55,8 @@ def call(**changes: Any) -> CallSpan:
 
 
 def read(calls: list[CallSpan], conventions: Conventions, protocol: OtlpProtocol) -> Batch:
-    body, content_type = traces(calls, conventions, protocol, "9.9")
+    spans = [span for call in calls for span in encoded(call, conventions, protocol)]
+    body, content_type = traces(spans, conventions, protocol, "9.9")
     batch = read_request("traces", body, content_type, "")
     assert batch.rejected == 0
     return batch

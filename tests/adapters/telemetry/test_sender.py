@@ -7,6 +7,7 @@ from email.utils import formatdate
 
 import pytest
 
+from freehold.adapters.telemetry.intake import success
 from freehold.adapters.telemetry.sender import LONGEST_RETRY_S, Sender, SendOutcome
 from tests.adapters.telemetry.collector import TAKEN, collector, refusal
 
@@ -113,6 +114,27 @@ def test_a_refusal_in_words_is_passed_on_without_our_secrets() -> None:
     said = b'{"code": 16, "message": "no such key: Bearer s3cret-key\\nsorry"}'
     outcome = answered(refusal(401, "content-type: application/json", body=said), auth="Bearer s3cret-key")
     assert outcome.words == "it answers 401: no such key: *** sorry"
+
+
+def taken_in_part(encoding: str) -> bytes:
+    said = success("traces", "json" if "json" in encoding else "protobuf", 3, "no name:\nkey-123")
+    return refusal(200, f"content-type: {encoding}", body=said.body)
+
+
+@pytest.mark.parametrize("encoding", ["application/json", "application/x-protobuf"])
+def test_what_was_taken_in_part_says_so(encoding: str) -> None:
+    outcome = answered(taken_in_part(encoding), key="key-123")
+    assert (outcome.state, outcome.words) == ("sent", "no name: ***")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"null", b"\x0a", b"\x0a\x00", b"\xff" * 20, b"\x0a\x02\x10\x01"]
+)
+@pytest.mark.parametrize("encoding", ["application/json", "application/x-protobuf", "text/html"])
+def test_all_other_answers_to_what_was_taken_say_nothing(body: bytes, encoding: str) -> None:
+    assert answered(refusal(200, f"content-type: {encoding}", body=body)) == SendOutcome(
+        state="sent", status=200
+    )
 
 
 def test_an_answer_in_chunks_after_a_go_on_is_read() -> None:

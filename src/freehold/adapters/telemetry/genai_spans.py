@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 
 from freehold.adapters.telemetry.observe import RECEIPT
-from freehold.adapters.telemetry.otlp_write import Origin, Outgoing, as_json, as_protobuf
+from freehold.adapters.telemetry.otlp_write import Origin, Outgoing, request_bytes, span_bytes
 from freehold.adapters.telemetry.signals import Attributes, Value
 from freehold.core.config_telemetry import Conventions, OtlpProtocol
 from freehold.core.observed import CallSpan, Try
@@ -46,20 +46,23 @@ _PROVIDERS = {
 _OLD_PROVIDERS = _PROVIDERS | {"azure": "az.ai.openai", "xai": "xai"}
 
 
+def encoded(call: CallSpan, conventions: Conventions, protocol: OtlpProtocol) -> list[bytes]:
+    """A call's spans as `traces` takes them."""
+    return [span_bytes(span, protocol) for span in spans_of(call, conventions)]
+
+
 def traces(
-    calls: Sequence[CallSpan], conventions: Conventions, protocol: OtlpProtocol, version: str
+    spans: Sequence[bytes], conventions: Conventions, protocol: OtlpProtocol, version: str
 ) -> tuple[bytes, str]:
-    """An OTLP traces request and its content type. `version` is this program's."""
+    """An OTLP traces request of encoded spans, and its content type. `version` is this program's."""
     origin = Origin(
         resource={"service.name": SERVICE, "service.version": version},
         scope=SERVICE,
         version=version,
         schema_url=_SCHEMAS.get(conventions, ""),
     )
-    spans = [span for call in calls for span in spans_of(call, conventions)]
-    if protocol == "http/json":
-        return as_json(origin, spans), "application/json"
-    return as_protobuf(origin, spans), "application/x-protobuf"
+    content_type = "application/json" if protocol == "http/json" else "application/x-protobuf"
+    return request_bytes(origin, spans, protocol), content_type
 
 
 def spans_of(call: CallSpan, conventions: Conventions) -> Iterator[Outgoing]:

@@ -7,12 +7,14 @@ Field numbers are those of opentelemetry-proto (trace/v1/trace.proto, common/v1/
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Literal
 
 import msgspec
 
 from freehold.adapters.telemetry.signals import Attributes, Value
 from freehold.adapters.telemetry.wire import blob, double, fixed64, varint
+from freehold.core.config_telemetry import OtlpProtocol
 
 Kind = Literal["internal", "client"]
 _KINDS: Mapping[Kind, int] = {"internal": 1, "client": 3}
@@ -44,20 +46,31 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     schema_url: str = ""
 
 
-def as_protobuf(origin: Origin, spans: Sequence[Outgoing]) -> bytes:
-    """An `ExportTraceServiceRequest`."""
+def span_bytes(span: Outgoing, protocol: OtlpProtocol) -> bytes:
+    """One span as `request_bytes` takes it."""
+    if protocol == "http/json":
+        return msgspec.json.encode(_json_span(span))
+    return blob(2, _span(span))
+
+
+def request_bytes(origin: Origin, spans: Sequence[bytes], protocol: OtlpProtocol) -> bytes:
+    """An `ExportTraceServiceRequest` of what `span_bytes` made. As OTLP/JSON it has ids in hex, 64-bit
+    numbers as texts, field names in lowerCamelCase."""
+    return _json_request(origin, spans) if protocol == "http/json" else _request(origin, spans)
+
+
+def _request(origin: Origin, spans: Sequence[bytes]) -> bytes:
     scope = blob(1, _text(1, origin.scope) + _text(2, origin.version))
-    inner = scope + b"".join(blob(2, _span(span)) for span in spans) + _schema(origin)
+    inner = scope + b"".join(spans) + _schema(origin)
     resource = blob(1, _attributes(1, origin.resource))
     return blob(1, resource + blob(2, inner) + _schema(origin))
 
 
-def as_json(origin: Origin, spans: Sequence[Outgoing]) -> bytes:
-    """The same as OTLP/JSON: ids in hex, 64-bit numbers as texts, field names in lowerCamelCase."""
+def _json_request(origin: Origin, spans: Sequence[bytes]) -> bytes:
     schema = {"schemaUrl": origin.schema_url} if origin.schema_url else {}
     inner = {
         "scope": {"name": origin.scope, "version": origin.version},
-        "spans": [_json_span(span) for span in spans],
+        "spans": [msgspec.Raw(span) for span in spans],
     }
     whole = {"resource": {"attributes": _json_attributes(origin.resource)}, "scopeSpans": [inner | schema]}
     return msgspec.json.encode({"resourceSpans": [whole | schema]})
@@ -79,7 +92,13 @@ def _span(span: Outgoing) -> bytes:
 
 
 def _attributes(number: int, found: Attributes) -> bytes:
-    return b"".join(blob(number, _text(1, name) + blob(2, _value(value))) for name, value in found.items())
+    return b"".join(blob(number, _name(name) + blob(2, _value(value))) for name, value in found.items())
+
+
+@cache
+def _name(name: str) -> bytes:
+    """The names are ours, and few."""
+    return _text(1, name)
 
 
 def _value(value: Value) -> bytes:

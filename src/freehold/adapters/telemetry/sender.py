@@ -19,6 +19,7 @@ import httptools
 import msgspec
 
 from freehold.adapters.telemetry.signals import Signal
+from freehold.adapters.telemetry.wire import WireError, fields
 from freehold.core.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ LONGEST_RETRY_S = 300.0
 _AGAIN = (429, 502, 503, 504)
 _PART = 16 * 1024
 _LONGEST_WORDS = 200
+_MESSAGE = 2
+"""Field `error_message` of a partial success; the message itself is field 1 of the answer."""
 
 
 class SendOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +47,7 @@ class SendOutcome(msgspec.Struct, frozen=True, kw_only=True):
     after_s: float | None = None
     """When the collector wants it again, where it says so."""
     words: str = ""
-    """Why not, for people; never holds a header that we sent."""
+    """Why not, for people; of what was sent, what the collector did not like. Never a header that we sent."""
 
     @property
     def ok(self) -> bool:
@@ -116,17 +119,17 @@ class Sender:
     # -- the exchange
 
     def _request(self, signal: Signal, body: bytes, content_type: str, content_encoding: str) -> bytes:
-        fields = {
+        needed = {
             "host": self._netloc,
             "user-agent": "freehold",
             "content-type": content_type,
             "content-length": str(len(body)),
         }
         if content_encoding:
-            fields["content-encoding"] = content_encoding
+            needed["content-encoding"] = content_encoding
         own = {name.lower(): value for name, value in self._headers.items()}
         lines = [f"POST {self._path}/v1/{signal} HTTP/1.1"]
-        lines += [f"{name}: {value}" for name, value in (own | fields).items()]
+        lines += [f"{name}: {value}" for name, value in (own | needed).items()]
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
     async def _exchange(self, request: bytes) -> _Answer:
@@ -178,7 +181,7 @@ class Sender:
     def _judge(self, answer: _Answer) -> SendOutcome:
         status = answer.status
         if 200 <= status < 300:
-            return SendOutcome(state="sent", status=status)
+            return SendOutcome(state="sent", status=status, words=self._without_secrets(_in_part(answer)))
         words = self._without_secrets(f"it answers {status}{_reason(answer)}")
         if status in _AGAIN:
             after_s = _after_s(answer.fields.get("retry-after", ""), self._clock.now_ms())
@@ -195,6 +198,14 @@ class Sender:
             if len(secret) > 3:  # shorter ones stand in any text
                 words = words.replace(secret, "***")
         return words[:_LONGEST_WORDS]
+
+
+class _Partial(msgspec.Struct, rename="camel"):
+    error_message: str = ""
+
+
+class _Success(msgspec.Struct, rename="camel"):
+    partial_success: _Partial = msgspec.field(default_factory=_Partial)
 
 
 class _NotHttpError(Exception):
@@ -255,8 +266,28 @@ def _reason(answer: _Answer) -> str:
         text = found if isinstance(found, str) else ""
     elif kind == "text/plain":
         text = answer.body.decode("utf-8", "replace")
-    plain = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    plain = _one_line(text)
     return f": {plain}" if plain else ""
+
+
+def _in_part(answer: _Answer) -> str:
+    """What a collector says that took only a part (or all, with a warning); empty when it says nothing."""
+    kind = answer.fields.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        if kind == "application/json":
+            told = msgspec.json.decode(answer.body, type=_Success).partial_success
+            return _one_line(told.error_message)
+        for number, start, stop in fields(answer.body, 0, len(answer.body)):
+            for inner, at, end in fields(answer.body, start, stop) if number == 1 and stop else ():
+                if inner == _MESSAGE and end:
+                    return _one_line(answer.body[at:end].decode("utf-8", "replace"))
+    except (msgspec.MsgspecError, UnicodeDecodeError, WireError):
+        pass
+    return ""
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
 def _after_s(told: str, now_ms: int) -> float | None:
