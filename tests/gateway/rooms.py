@@ -185,7 +185,7 @@ class Sent:
         self.origin = origin
         head, _, self.body = request.partition(b"\r\n\r\n")
         self.head = head.split(b"\r\n")
-        self.answer = answer
+        self.answer = self.owner = answer
         self.stage = "dialling"
         self.paused = False
 
@@ -222,6 +222,9 @@ class Sent:
         assert not self.over, "what is over cannot be given up"
         self.stage = "abandoned"
 
+    def hand_over(self, answer: Answer) -> None:
+        self.answer = answer
+
     def write(self, data: bytes) -> None:
         self.body += data
 
@@ -251,8 +254,13 @@ class Upstreams:
 
     def cancel_dial(self, answer: Answer) -> None:
         for sent in self.sent:
-            if sent.answer is answer and sent.stage == "dialling":
+            if sent.owner is answer and sent.stage == "dialling":
                 sent.stage = "abandoned"
+
+    def follow_dial(self, before: Answer, after: Answer) -> None:
+        for sent in self.sent:
+            if sent.owner is before:
+                sent.owner = after
 
     @property
     def open(self) -> list[Sent]:

@@ -8,6 +8,7 @@ A state machine of callbacks. Before the first byte goes to the client, another 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from freehold.core.errors import CallError
@@ -18,6 +19,7 @@ from freehold.gateway.allowing import note
 from freehold.gateway.bad_answer import BadAnswer
 from freehold.gateway.call_state import CallState
 from freehold.gateway.error_answer import answer_error
+from freehold.gateway.escalating import brings_back
 from freehold.gateway.lease import answered, seek
 from freehold.gateway.money import Money
 from freehold.gateway.peek import look_into
@@ -146,6 +148,8 @@ class Call(CallState):
         head = request_head(self.request.method, prepared, target, lines, self.request.lookup)
         self._begin_try(target)
         self.gateway.pool.send(target.origin, head + prepared.body, self)
+        if self.gateway.hedging is not None:
+            self.gateway.hedging.watch(self)
 
     def _begin_try(self, target: Target) -> None:
         self.candidates.tries_here += 1
@@ -159,13 +163,8 @@ class Call(CallState):
         """The request for this target, or why this target cannot take it."""
         if self.endpoint.carriage == "dialect":
             if upstream_dialect(target, self.dialect) != self.dialect:
-                return prepare_translated(
-                    self.request.body,
-                    target,
-                    self.dialect,
-                    answer_id=self.id,
-                    created_s=self.started_ms // 1000,
-                )
+                body, created_s = self.request.body, self.started_ms // 1000
+                return prepare_translated(body, target, self.dialect, answer_id=self.id, created_s=created_s)
         elif target.anthropic and self.dialect != "messages":
             return refusals.unsupported(self.endpoint.name, target.deployment.name)
         return prepare_same(self.request.body, self.seen, target, self.dialect, self.request.target)
@@ -190,6 +189,14 @@ class Call(CallState):
             self.refuse(refusals.no_stream(tried.deployment))
             return
         self.gateway.went_well(tried.deployment)
+        if self.beside is not None:
+            self.beside.outrun()
+        if gateway.hedging is not None:
+            gateway.hedging.began(self)
+        self.pass_on(status, headers, fields)
+
+    def pass_on(self, status: int, headers: list[tuple[bytes, bytes]], fields: dict[bytes, bytes]) -> None:
+        """This is the answer, as far as is known."""
         self.relay = relay_for(self, status, headers, fields)
 
     def received(self, data: bytes) -> None:
@@ -201,7 +208,7 @@ class Call(CallState):
             return
         assert self.bad is not None
         if not self.bad.add(data):
-            self.drop_upstream()
+            self._drop_attempt()
             self.failed("the upstream's error answer is too large")
 
     def flush(self) -> None:
@@ -255,7 +262,13 @@ class Call(CallState):
 
     def again_in(self, delay_s: float) -> None:
         """The same place once more."""
-        self._timer = self.gateway.loop.call_later(delay_s, self.attempt)
+        self.after(delay_s, self.attempt)
+
+    def after(self, delay_s: float, then: Callable[[], None]) -> None:
+        """Do it later, unless something else comes in between."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.gateway.loop.call_later(delay_s, then)
 
     def pass_over(self, error: CallError, how: str = "failed") -> None:
         """The current candidate cannot even be tried: at once the next one, or tell the client."""
@@ -272,7 +285,7 @@ class Call(CallState):
 
     def refuse(self, error: CallError) -> bool:
         """Answer with an error in the caller's dialect. Always False, for the callers' brevity."""
-        if self.settled:
+        if self.settled or (self.beside is not None and brings_back(self)):
             return False
         if not self.signs_silent():
             assert self.signs is not None
@@ -352,11 +365,16 @@ class Call(CallState):
             return
         timeout_s = self.target.timeout_s if self.target else 0
         self.give_back(failed=True)
-        self.drop_upstream()
+        self._drop_attempt()
         self.failed(f"{_TIMED_OUT} {timeout_s:g} s")
 
     def drop_upstream(self) -> None:
         """Stop whatever is under way upstream, and every timer."""
+        if self.beside is not None and self.beside.kind == "hedge":
+            self.beside.drop("")
+        self._drop_attempt()
+
+    def _drop_attempt(self) -> None:
         self.stop_waiting()
         self.gateway.pool.cancel_dial(self)
         upstream, self.upstream = self.upstream, None

@@ -18,7 +18,7 @@ from freehold.gateway.facts import Facts
 from freehold.gateway.kept import Kept
 from freehold.gateway.peek import NOTHING_SEEN
 from freehold.gateway.prepared import Prepared
-from freehold.gateway.record import NOTHING_USED
+from freehold.gateway.record import NOTHING_USED, Measured
 from freehold.gateway.request import Request
 from freehold.gateway.stay import Stay
 from freehold.gateway.targets import Target
@@ -26,6 +26,7 @@ from freehold.gateway.tries import Try
 from freehold.gateway.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
+    from freehold.gateway.beside import Beside
     from freehold.gateway.following import Following
     from freehold.gateway.gateway import Gateway
     from freehold.gateway.money import Money
@@ -44,12 +45,14 @@ class CallState:
         "ask",
         "bad",
         "barred",
+        "beside",
         "candidates",
         "captured",
         "climb",
         "conn",
         "deadline_s",
         "dialect",
+        "earlier",
         "endpoint",
         "facts",
         "flight",
@@ -114,21 +117,21 @@ class CallState:
         """`heard`: the upstream sent something since the last sweep, which then moves the deadline."""
         self.signs: Signs | None = None
         self.ask: LeaseAsk | None = None
-        """What is said to servers of ours, made for the first of them."""
         self.lease: Lease | None = None
-        """The slot that the attempt under way uses, when its server is ours."""
+        """What is said to servers of ours; the slot of the attempt under way."""
         self.barred: CallError | None = None
         """Why no server of ours takes this request."""
         self.upstream: UpstreamConnection | None = None
         self.candidates = _NOBODY
         self.climb: Climb | None = None
-        """Of a call for which the router chose."""
         self.money: Money | None = None
-        """What is held for it, once it comes to a place that costs."""
+        """Of a call for which the router chose; what is held for it, once it comes to a place that costs."""
         self.kept: Kept | None = None
-        """What is known of kept answers, when it may get one."""
         self.stay: Stay | None = None
-        """Its time on servers of ours, where that costs."""
+        """What is known of kept answers; its time on servers of ours, where that costs."""
+        self.beside: Beside | None = None
+        self.earlier: tuple[Measured, ...] = ()
+        """Another attempt that is under way; and what those cost whose answers were not given."""
         self.flight: Flight | None = None
         self.following: Following | None = None
         """Its answer, where others may have it, too; and the answer of another call that it gets."""

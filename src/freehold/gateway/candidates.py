@@ -23,6 +23,11 @@ class Candidates:
         return self._places[self._at]
 
     @property
+    def following(self) -> Deployment:
+        """The next one; there must be `more`."""
+        return self._places[self._at + 1]
+
+    @property
     def more(self) -> bool:
         """Whether another one is left behind it."""
         return self._at + 1 < len(self._places)

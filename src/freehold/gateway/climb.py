@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from freehold.gateway.record import Measured
 from freehold.routing.router import Routed
 from freehold.routing.shadow import ShadowPlan
 
 
 class Climb:
-    """`earlier` is what the answers cost that were not good enough, `failed` whose they were."""
+    """`failed`: whose answers were not good enough."""
 
-    __slots__ = ("earlier", "failed", "routed", "shadow")
+    __slots__ = ("failed", "final", "routed", "shadow")
 
     def __init__(self, routed: Routed) -> None:
         self.routed = routed
-        self.earlier: list[Measured] = []
+        self.final = False
+        """There is no better answer to be had: the next one is passed on as it is."""
         self.failed: tuple[str, ...] = ()
         self.shadow: ShadowPlan | None = None
         """Its answer is wanted, to be compared."""

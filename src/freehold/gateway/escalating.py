@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
+from freehold.gateway.beside import Beside
 from freehold.gateway.climb import Climb
 from freehold.gateway.failing import unheard
 from freehold.gateway.judge import Judge
 from freehold.gateway.payer import budget_left
-from freehold.gateway.settle import measure
 from freehold.routing.escalate import ways_up
 
 if TYPE_CHECKING:
@@ -22,7 +21,9 @@ if TYPE_CHECKING:
 def judge_for(call: Call, *, streamed: bool) -> Judge | None:
     """Who judges the answer that has just begun; None: it goes to the client in any case."""
     climb, router, prepared = call.climb, call.gateway.router, call.prepared
-    if climb is None or router is None or prepared is None or call.endpoint.carriage != "dialect":
+    if climb is None or climb.final or router is None or prepared is None:
+        return None
+    if call.endpoint.carriage != "dialect":
         return None
     if not router.rules.escalate or climb.routed.ask.critical or not call.signs_silent():
         return None
@@ -36,7 +37,7 @@ def passes(call: Call, relay: Relay, data: bytes) -> bool:
     judge = relay.judge
     assert judge is not None
     why = judge.feed(data)
-    if why and _go_up(call, why):
+    if why and _go_up(call, relay, judge, why):
         return False
     if judge.over:
         relay.judge = None
@@ -48,7 +49,7 @@ def passes_whole(call: Call, relay: Relay) -> bool:
     judge, relay.judge = relay.judge, None
     assert judge is not None
     why = judge.whole()
-    return not (why and _go_up(call, why))
+    return not (why and _go_up(call, relay, judge, why))
 
 
 def _higher(call: Call, climb: Climb, router: Router) -> tuple[Deployment, ...]:
@@ -59,7 +60,7 @@ def _higher(call: Call, climb: Climb, router: Router) -> tuple[Deployment, ...]:
     return tuple([known[name] for name in names if name in known])
 
 
-def _go_up(call: Call, why: str) -> bool:
+def _go_up(call: Call, relay: Relay, judge: Judge, why: str) -> bool:
     """Ask one tier up. False when nobody is left there: the answer has to do."""
     climb, router = call.climb, call.gateway.router
     if climb is None or router is None or unheard(call):
@@ -67,20 +68,46 @@ def _go_up(call: Call, why: str) -> bool:
     higher = _higher(call, climb, router)
     if not higher:
         return False
-    tried, name = call.tries[-1], call.candidates.current.name
-    spent = measure(call, "ok")
-    tried.ended_ns = tried.ended_ns or time.perf_counter_ns()
-    tried.error = f"not good enough: {why}"
-    tried.cost_nanos = spent.cost_nanos
-    climb.earlier.append(spent)
+    name = call.candidates.current.name
+    call.tries[-1].error = f"not good enough: {why}"
     climb.failed = (*climb.failed, name)
-    if call.money is not None:
-        call.money.spent(spent)
     router.insufficient(climb.routed, name, call.id)
-    call.drop_upstream()
+    _hold(call, relay, judge)
     _forget_answer(call)
     call.candidates.follow_with(higher)
     call.go_on(why)
+    return True
+
+
+def _hold(call: Call, relay: Relay, judge: Judge) -> None:
+    """Keep the answer, which may still be coming, until there is a better one."""
+    if call.beside is not None:  # one that was no better
+        call.beside.drop("")
+    assert call.target is not None and call.prepared is not None
+    held = Beside(call, "held", call.target, call.prepared, call.tries[-1])
+    held.has_said(relay.status, relay.headers, judge.body)
+    held.lease, held.stay, held.upstream = call.lease, call.stay, call.upstream
+    held.hold = call.money.hand_over() if call.money is not None else None
+    held.over = call.upstream is None
+    if call.upstream is not None:
+        call.upstream.hand_over(held)
+    call.lease, call.stay, call.upstream = None, None, None
+    call.beside = held
+
+
+def brings_back(call: Call) -> bool:
+    """Nothing better is to be had: give the client the answer that was held back. False: there is none."""
+    held, climb = call.beside, call.climb
+    if held is None or climb is None or held.kind != "held" or unheard(call):
+        return False
+    if not call.signs_silent() and not held.streamed:
+        return False
+    call.stop_waiting()
+    climb.final = True
+    call.kept = None  # it is not worth keeping
+    held.take(f"the answer of {held.tried.deployment} after all")
+    call.candidates.follow_with(())
+    held.replay()
     return True
 
 

@@ -91,7 +91,7 @@ class EventRelay(Relay):
         return False
 
     def _settle_ok(self) -> None:
-        self.call.status = self._status
+        self.call.status = self.status
         if self.tap.answer_id:
             self.call.gateway.remember_stored(self.call, self.tap.answer_id)
         if self.tap.error:
@@ -112,7 +112,7 @@ class EventRelay(Relay):
 
     def cut(self, reason: str) -> None:
         if not self.call.settled:
-            self.call.status = self._status
+            self.call.status = self.status
             error = self._upstream_error(reason)
             event = error_event(
                 error, self._dialect, self.call.id, self._sequence(), answer_id=self._answer_id()
@@ -172,7 +172,7 @@ class TranslatedStream(Relay):
     def _settle(self) -> None:
         if self.call.settled:
             return
-        self.call.status = self._status
+        self.call.status = self.status
         self.call.losses = tuple(dict.fromkeys((*self.call.losses, *self._translator.losses)))
         failure = self._translator.failure
         settle(self.call, "truncated" if failure else "ok", failure)
@@ -184,7 +184,7 @@ class TranslatedStream(Relay):
 
     def cut(self, reason: str) -> None:
         if not self.call.settled:
-            self.call.status = self._status
+            self.call.status = self.status
             said = self._translator.fail(self._upstream_error(reason))
             self._count(said)
             self._out.append(said)
@@ -194,7 +194,7 @@ class TranslatedStream(Relay):
     def passed_headers(self) -> list[Header]:
         kind = b"application/x-ndjson" if self._context.client == "ollama" else replies.SSE_TYPE
         return [
-            *passing.returned_translated(self._headers),
+            *passing.returned_translated(self.headers),
             (b"content-type", kind),
             (b"cache-control", b"no-cache"),
         ]

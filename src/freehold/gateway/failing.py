@@ -45,6 +45,8 @@ def give_up_on(call: Call, failure: Failure, error: CallError) -> None:
         return
     if step.action == "stop":
         tell(call, error)
+    elif call.beside is not None and call.beside.kind == "hedge":
+        call.beside.take(f"{candidates.current.name} failed")
     elif step.action == "elsewhere":
         call.go_on("failed")
     else:
@@ -60,7 +62,9 @@ def tell(call: Call, error: CallError) -> None:
     """Every attempt failed: the upstream's own words where the dialect is the same, else ours."""
     bad = call.bad
     same = call.prepared is not None and call.prepared.context is None
-    if bad is not None and bad.passes and same and error.source == "upstream" and call.signs_silent():
+    if call.beside is not None and call.beside.kind == "held":
+        call.refuse(error)
+    elif bad is not None and bad.passes and same and error.source == "upstream" and call.signs_silent():
         pass_error_on(call, error, bad)
     else:
         call.refuse(error)

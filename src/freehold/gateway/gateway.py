@@ -21,6 +21,7 @@ from freehold.gateway.connection import ServerConnection
 from freehold.gateway.count import CountCall
 from freehold.gateway.endpoints import allowed_methods, endpoint_of
 from freehold.gateway.facts import Facts
+from freehold.gateway.hedging import Hedging
 from freehold.gateway.ids import ReceiptIds
 from freehold.gateway.marking import Marker
 from freehold.gateway.parts import Cost, Parts, Prices
@@ -53,6 +54,7 @@ class Gateway(Places):
         self.capture = parts.capture
         self.prompt_help = "off"
         self.sharing: Sharing | None = None
+        self.hedging: Hedging | None = None
         self.marker: Marker | None = None
         self.use_parts(parts)
         self.prices = parts.prices
@@ -120,6 +122,12 @@ class Gateway(Places):
             self.sharing = None
         elif parts.share and self.sharing is None:
             self.sharing = Sharing()
+        if parts.hedge.share <= 0:
+            self.hedging = None
+        elif self.hedging is None:
+            self.hedging = Hedging(parts.hedge)
+        else:
+            self.hedging.rules = parts.hedge
         if self.prompt_help != parts.prompt_help:
             self.prompt_help = parts.prompt_help
             self.marker = None if parts.prompt_help == "off" else Marker(parts.prompt_help)

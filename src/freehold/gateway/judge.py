@@ -51,6 +51,11 @@ class Judge:
         self.over = False
         """The answer need not be held any longer."""
 
+    @property
+    def body(self) -> bytes:
+        """What came so far, as it came."""
+        return bytes(self._body)
+
     def feed(self, data: bytes) -> str:
         """A piece of the upstream's body; why the answer is not good enough, once that shows."""
         self._body += data

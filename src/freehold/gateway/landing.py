@@ -31,7 +31,7 @@ def landed(call: CallState, outcome: Outcome, error: str, measured: Measured) ->
     if outcome != "ok" or relay is None:
         flight.lost(error)
         return
-    if flight.leading and not flight.followers:  # nobody will read it
+    if flight.leading and not flight.followers and flight.key is None:  # nobody will read it
         flight.ending = "whole"
         return
     headers = list(relay.passed_headers())

@@ -27,9 +27,7 @@ def seek(call: Call, deployment: Deployment) -> None:
     if barred is not None:
         call.pass_over(barred, "refuses this request")
         return
-    ask = call.ask
-    if ask is None:
-        ask = call.ask = LeaseAsk(call.id, _asker(call), call.lease_body(), call.facts.priority)
+    ask = ask_of(call)
     try:
         found = call.gateway.servers.lease(server, ask)
     except KeyError:
@@ -41,6 +39,14 @@ def seek(call: Call, deployment: Deployment) -> None:
         _refused(call, found)
     else:
         _granted(call, found)
+
+
+def ask_of(call: Call) -> LeaseAsk:
+    """What the call says when it wants a slot."""
+    ask = call.ask
+    if ask is None:
+        ask = call.ask = LeaseAsk(call.id, _asker(call), call.lease_body(), call.facts.priority)
+    return ask
 
 
 def answered(call: Call, answer: Lease | LeaseRefusal) -> None:

@@ -107,11 +107,35 @@ class Money:
         if waiting is not None:
             self._budgets.queue.cancel(waiting)
 
-    def spent(self, measured: Measured) -> None:
-        """The attempt cost so much, and another one follows."""
-        hold, self._hold = self._hold, None
-        if hold is not None:
-            self._spent.append((hold, measured))
+    def hold_beside(self, target: Target, prepared: Prepared) -> Hold | bool:
+        """Put aside what a second attempt can cost, at once or never. True: it costs nothing; False: there is
+        no money for it."""
+        call = self._call
+        if target.deployment.server is not None or bounds.costs_nothing(call.endpoint, call.request):
+            return True
+        rates = call.gateway.rates(target, call.started_ms)
+        worst = bounds.worst_nanos(rates, call.endpoint, prepared, target, call.request.length)
+        payer = payer_of(call, target.deployment)
+        answer = self._budgets.book.hold(payer, worst, call.started_ms, call.id)
+        return answer if isinstance(answer, Hold) else False
+
+    def hand_over(self) -> Hold | None:
+        """What is held for the attempt under way, which is the call's no longer."""
+        hold, self._hold, self._place = self._hold, None, ""
+        return hold
+
+    def take(self, hold: Hold | None, place: str) -> None:
+        """An attempt that was another's is the call's now, with what is held for it."""
+        self.give_back()
+        self._hold, self._place, self.limit = hold, place, 0
+
+    def release(self, hold: Hold) -> None:
+        """An attempt beside the call's came to nothing."""
+        self._budgets.book.release(hold)
+
+    def spent_on(self, hold: Hold, measured: Measured) -> None:
+        """An attempt cost so much whose answer was not given."""
+        self._spent.append((hold, measured))
 
     def settle(self, measured: Measured, now_ms: int) -> int:
         """The call is over; its last attempt cost so much. Unknown: all that was held counts. Returns how

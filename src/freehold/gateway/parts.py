@@ -22,6 +22,7 @@ from freehold.gateway.limits import Limits
 from freehold.receipts.commitments import Commitment, Part
 from freehold.receipts.entries import CostState, Receipt
 from freehold.routing.fallback import Policy
+from freehold.routing.hedge import HedgeRules
 from freehold.routing.router import Router
 from freehold.routing.shadow import Shadows
 
@@ -105,5 +106,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """Who wants answers to compare them with those of cheaper places."""
     share: bool = False
     """Identical calls under way share one upstream."""
+    hedge: HedgeRules = HedgeRules()
+    """When a second place is asked; by default never."""
     prompt_help: Literal["off", "translated", "all"] = "off"
     """Which requests to Anthropic get marks for its prompt cache."""

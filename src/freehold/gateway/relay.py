@@ -27,14 +27,14 @@ class Relay:
 
     __slots__ = (
         "_chunked",
-        "_headers",
         "_out",
-        "_status",
         "call",
         "committed",
         "events",
+        "headers",
         "judge",
         "request_id",
+        "status",
         "tap",
     )
 
@@ -49,8 +49,8 @@ class Relay:
         self.request_id = fields.get(b"x-request-id") or fields.get(b"request-id") or b""
         self.committed = call.signs is not None and call.signs.opened
         """Something of this answer (or a sign of life) has gone to the client."""
-        self._status = status
-        self._headers = headers
+        self.status = status
+        self.headers = headers
         self._chunked = False
         self._out: list[bytes] = []
 
@@ -88,9 +88,9 @@ class Relay:
         """Write the head: with `length`, or chunked (HTTP/1.0: until the connection closes). A `body` that
         is there already goes with it."""
         call = self.call
-        call.status = self._status
+        call.status = self.status
         framing = b""
-        if self._status in (204, 304):
+        if self.status in (204, 304):
             pass  # no body by definition, so no framing
         elif length is not None:
             framing = b"content-length: %d\r\n" % length
@@ -101,9 +101,9 @@ class Relay:
             framing += b"connection: close\r\n"
         passed = self.passed_headers()
         if call.flight is not None:
-            call.flight.began(self._status, passed)
+            call.flight.began(self.status, passed)
         head = b"%b%b%b%b\r\n%b" % (
-            replies.status_line(self._status),
+            replies.status_line(self.status),
             b"".join([b"%b: %b\r\n" % line for line in passed]),
             framing,
             self._own_headers(measured),
@@ -112,7 +112,7 @@ class Relay:
         call.conn.write(head)
 
     def passed_headers(self) -> list[Header]:
-        return passing.returned(self._headers)
+        return passing.returned(self.headers)
 
     def _own_headers(self, measured: Measured | None) -> bytes:
         call = self.call

@@ -7,25 +7,15 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from freehold.core.usage import Usage
-from freehold.dialects.usage import billed_nanos, usage_of
 from freehold.gateway import cached, deciding, shadowing
 from freehold.gateway.landing import WENT_ON, landed
+from freehold.gateway.measuring import measure
 from freehold.gateway.payer import payer_of
-from freehold.gateway.record import (
-    NOTHING_USED,
-    Measured,
-    at_own_cost,
-    estimated_usage,
-    together,
-    unfinished_usage,
-)
-from freehold.receipts.entries import CostState, Outcome, Receipt
+from freehold.gateway.record import Measured, together
+from freehold.receipts.entries import Outcome, Receipt
 
 if TYPE_CHECKING:
     from freehold.gateway.call import Call
-
-_CUT = ("cancelled", "truncated")
 
 
 def settle(call: Call, outcome: Outcome, error: str = "", then: Callable[[], None] | None = None) -> Measured:
@@ -44,14 +34,16 @@ def settle(call: Call, outcome: Outcome, error: str = "", then: Callable[[], Non
         call.give_back(failed=False)
     gateway = call.gateway
     gateway.active.discard(call)
+    if call.beside is not None:
+        call.beside.drop("")
     measured = last = measure(call, outcome)
+    if call.earlier:
+        measured = together((*call.earlier, last))
     climb = call.climb
-    if climb is not None:
-        measured = together((*climb.earlier, last)) if climb.earlier else last
-        if outcome == "ok" and gateway.router is not None:
-            deciding.answered(call, climb, gateway.router, last.usage)
-            if climb.shadow is not None and gateway.shadow is not None:
-                shadowing.end(call, climb, gateway.shadow)
+    if climb is not None and outcome == "ok" and gateway.router is not None:
+        deciding.answered(call, climb, gateway.router, last.usage)
+        if climb.shadow is not None and gateway.shadow is not None:
+            shadowing.end(call, climb, gateway.shadow)
     call.measured = measured
     if call.flight is not None:
         went_on = outcome == "ok" and not call.flight.leading
@@ -76,59 +68,6 @@ def _post(call: Call, last: Measured, measured: Measured) -> None:
     rest = measured.cost_nanos - posted
     if rest > 0:
         budgets.tell(budgets.book.spent(payer_of(call, target.deployment), rest, call.started_ms))
-
-
-def measure(call: Call, outcome: Outcome) -> Measured:
-    """Usage and cost of the last attempt."""
-    kept, stay = call.kept, call.stay
-    if kept is not None and kept.hit is not None:
-        return Measured(usage=kept.hit.stored.usage, cost_state="free")
-    measured = _measure(call, outcome)
-    own = stay.cost() if stay is not None else None
-    return measured if own is None else at_own_cost(measured, own)
-
-
-def _measure(call: Call, outcome: Outcome) -> Measured:
-    target, relay = call.target, call.relay
-    if target is None or call.prepared is None:
-        return NOTHING_USED
-    deployment = target.deployment
-    if relay is None:
-        if outcome == "cancelled" and call.tries and not call.tries[-1].error and deployment.provider:
-            return _estimated(call, estimated_usage(call.request_bytes, 0))  # the prompt was on its way
-        return NOTHING_USED
-    raw = relay.tap.usage_raw
-    if raw is None:
-        if outcome in _CUT or (deployment.provider and call.endpoint.carriage == "dialect"):
-            return _estimated(call, estimated_usage(call.request_bytes, relay.events))
-        return Measured(cost_state="free" if deployment.server else "unknown")
-    usage = usage_of(call.prepared.dialect, raw)
-    billed = billed_nanos(raw) if b'"cost"' in raw else None
-    cut = outcome in _CUT and not relay.tap.terminal and usage.visible_out < relay.events
-    if cut and billed is None:  # Messages tell their input at the start, and one token of output
-        usage = unfinished_usage(usage, relay.events)
-    cost = call.gateway.price(target, deployment.model_id, usage, call.started_ms, billed)
-    state: CostState = cost.state
-    return Measured(
-        usage=usage,
-        usage_raw=raw.decode("utf-8", "replace"),
-        usage_state="reported" if outcome == "ok" else "partial",
-        cost_nanos=cost.nanos,
-        cost_state="estimated" if cut and state == "computed" else state,
-        price_snapshot=cost.snapshot,
-    )
-
-
-def _estimated(call: Call, usage: Usage) -> Measured:
-    assert call.target is not None
-    cost = call.gateway.price(call.target, call.target.deployment.model_id, usage, call.started_ms, None)
-    return Measured(
-        usage=usage,
-        usage_state="estimated",
-        cost_nanos=cost.nanos,
-        cost_state="estimated" if cost.state == "computed" else cost.state,
-        price_snapshot=cost.snapshot,
-    )
 
 
 def _receipt(call: Call, outcome: Outcome, error: str, measured: Measured) -> Receipt:

@@ -108,6 +108,10 @@ class UpstreamConnection:
         if self._transport is not None:
             self._transport.write(data)
 
+    def hand_over(self, answer: Answer) -> None:
+        """From now on somebody else listens."""
+        self._answer = answer
+
     def abandon(self) -> None:
         """Stop: the caller no longer wants the answer. The connection dies with it."""
         self._answer = None
@@ -154,9 +158,12 @@ class UpstreamConnection:
         except httptools.HttpParserUpgrade:
             self._fail("the upstream tried to switch protocols")
             return
+        answer = self._answer
+        if answer is None:
+            return
         if self._whole:
             self._end(answer)
-        elif self._answer is answer:
+        else:
             if not self._began and self._head_bytes > self._pool.limits.header_bytes:
                 self._fail("the head of the upstream's answer is too large")
                 return
@@ -294,6 +301,13 @@ class UpstreamPool:
         task = self._dialing.get(id(answer))
         if task is not None:
             task.cancel()
+
+    def follow_dial(self, before: Answer, after: Answer) -> None:
+        """A connection that is being made for one answer is another's now: that one may give up on it."""
+        task = self._dialing.pop(id(before), None)
+        if task is not None:
+            self._dialing[id(after)] = task
+            task.add_done_callback(lambda ended: self._dialed(id(after), ended))
 
     def put_back(self, connection: UpstreamConnection) -> None:
         connection.idle_since_s = self._loop.time()

@@ -50,7 +50,7 @@ class WholeRelay(Relay):
         if self._kept:
             self.tap.whole(self._kept[0] if len(self._kept) == 1 else b"".join(self._kept))
             self.call.gateway.remember_stored(self.call, self.tap.answer_id)
-        self.call.status = self._status
+        self.call.status = self.status
         settle(self.call, "ok", then=self._send_last)
 
     def _send_last(self) -> None:
@@ -110,7 +110,7 @@ class TranslatedWhole(Relay):
             return
         self._count(body)
         self._said = body
-        self.call.status = self._status
+        self.call.status = self.status
         settle(self.call, "ok", then=self._send_last)
 
     def _send_last(self) -> None:
@@ -120,7 +120,7 @@ class TranslatedWhole(Relay):
         self.call.release()
 
     def passed_headers(self) -> list[Header]:
-        return [*passing.returned_translated(self._headers), (b"content-type", replies.JSON_TYPE)]
+        return [*passing.returned_translated(self.headers), (b"content-type", replies.JSON_TYPE)]
 
     def cut(self, reason: str) -> None:
         settle(self.call, "truncated", reason)
