@@ -21,6 +21,8 @@ HOW_TOS = (
     "budgets",
     "cache",
     "telemetry",
+    "export-traces",
+    "tool-receipts",
     "troubleshoot",
 )
 FOLLOWED = [
