@@ -341,8 +341,10 @@ def test_codex_tells_a_call_once_with_its_counts():
 
 def test_codex_tells_of_tools():
     said = {"event.name": "codex.tool_result", "tool_name": "shell", "call_id": "call_9", "success": "true"}
-    (seen,) = observe(of("logs", event("x", said | {"duration_ms": "5", "arguments": "{}"}))).observed
+    more = {"duration_ms": "5", "arguments": "{}", "agent_name": "/root", "output_truncated": False}
+    (seen,) = observe(of("logs", event("x", said | more))).observed
     assert (seen.kind, seen.tool, seen.tool_call_id, seen.error) == ("tool", "shell", "call_9", "")
+    assert (seen.agent, seen.duration_us, seen.arguments) == ("agent", 5_000, "{}")
 
 
 # -- anything

@@ -49,7 +49,7 @@ def payer_of(source: Source, found: Attributes) -> dict[str, Any]:
     return {
         "service": service[:200],
         "exporter": source.scope[:200],
-        "agent": _own(found, resource, "agent") or text(found, "gen_ai.agent.name", "agent_name") or named,
+        "agent": _own(found, resource, "agent") or text(found, "gen_ai.agent.name") or named,
         "project": _own(found, resource, "project"),
         "session": _own(found, resource, "session")
         or text(found, "session.id", "gen_ai.conversation.id", f"{_TRACELOOP}session_id", "conversation.id"),
