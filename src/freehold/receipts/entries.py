@@ -49,7 +49,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cost_state: CostState = "unknown"
     deployment: str = ""
     detail: str = ""
-    """What only entries of other kinds than `call` have, as canonical JSON, like the certificate of a death."""
+    """What only entries of other kinds than `call` have, as canonical JSON: a death's certificate."""
     endpoint: str = ""
     error: str = ""
     first_byte_us: int = 0
