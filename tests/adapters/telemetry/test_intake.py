@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.adapters.telemetry.intake import Refused, read_request, success
+from freehold.adapters.telemetry.intake import MOST_ITEMS, Refused, read_request, success
 from freehold.adapters.telemetry.signals import LONGEST_TEXT, Batch, LogRecord, Point, Source, Span
 from freehold.adapters.telemetry.wire import blob, fields
 from tests.adapters.telemetry import export
@@ -180,6 +180,13 @@ def test_a_request_at_the_limit_is_read_and_one_above_is_not():
     body = export.protobuf(export.of("traces", export.call_span({})))
     assert read_request("traces", body, PROTOBUF, "", largest=len(body)).items == 1
     assert refused("traces", body, PROTOBUF, "", largest=len(body) - 1) == 413
+
+
+def test_a_request_of_very_many_small_items_is_refused():
+    record = blob(2, b"")
+    few, many = (blob(1, blob(2, record * count)) for count in (MOST_ITEMS, MOST_ITEMS + 1))
+    assert read_request("logs", few, PROTOBUF, "").items == MOST_ITEMS
+    assert refused("logs", many, PROTOBUF, "") == 413
 
 
 def test_a_cut_gzip_body_and_other_packings_are_refused():

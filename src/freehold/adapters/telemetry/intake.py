@@ -20,6 +20,8 @@ Encoding = Literal["protobuf", "json"]
 
 LARGEST_BYTES = 20 * 1024 * 1024
 """Of a request, unpacked: what OpenTelemetry's Collector takes unless told otherwise."""
+MOST_ITEMS = 50_000
+"""Spans, log records or points of one request; exporters send 512."""
 _TYPES: dict[str, Encoding] = {"application/x-protobuf": "protobuf", "application/json": "json"}
 _CONTENT_TYPES: dict[Encoding, str] = {"protobuf": "application/x-protobuf", "json": "application/json"}
 _REJECTED = {"traces": "rejectedSpans", "metrics": "rejectedDataPoints", "logs": "rejectedLogRecords"}
@@ -60,9 +62,12 @@ def read_request(
         raise Refused(refusal("json", 415, words))
     data = _unpacked(body, content_encoding.strip().lower(), encoding, largest)
     try:
-        return read_protobuf(signal, data) if encoding == "protobuf" else read_json(signal, data)
+        batch = read_protobuf(signal, data) if encoding == "protobuf" else read_json(signal, data)
     except (WireError, UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
         raise Refused(refusal(encoding, 400, f"this is no OTLP {signal} request: {error}")) from error
+    if batch.items > MOST_ITEMS:
+        raise Refused(refusal(encoding, 413, f"a request has at most {MOST_ITEMS:,} items; let it be fewer"))
+    return batch
 
 
 def _unpacked(body: bytes, packing: str, encoding: Encoding, largest: int) -> bytes:
