@@ -77,7 +77,8 @@ def test_claude_code_posts_a_cut_turn_again_and_pays_once(house: House, upstream
     assert len(upstream.seen) == 1
     receipts = {receipt.cached: receipt for receipt in house.wait_receipts(2)}
     cut, resumed = receipts[""], receipts["resumed"]
-    assert (cut.outcome, cut.usage_state) == ("cancelled", "reported")
+    assert cut.outcome in ("cancelled", "ok"), "it went out before the client was seen to be gone"
+    assert cut.usage_state == "reported"
     assert (resumed.outcome, resumed.cost_nanos, resumed.saved_nanos) == ("ok", 0, cut.cost_nanos)
     assert cut.cost_nanos > 0
 
