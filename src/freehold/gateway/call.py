@@ -18,6 +18,7 @@ from freehold.gateway import cached, deciding, escalating, failing, refusals
 from freehold.gateway.allowing import note
 from freehold.gateway.bad_answer import BadAnswer
 from freehold.gateway.call_state import CallState
+from freehold.gateway.dying import ask_why
 from freehold.gateway.error_answer import answer_error
 from freehold.gateway.escalating import brings_back
 from freehold.gateway.lease import answered, seek
@@ -208,7 +209,7 @@ class Call(CallState):
             return
         assert self.bad is not None
         if not self.bad.add(data):
-            self._drop_attempt()
+            self.drop_attempt()
             self.failed("the upstream's error answer is too large")
 
     def flush(self) -> None:
@@ -230,15 +231,19 @@ class Call(CallState):
             relay.end()
 
     def failed(self, reason: str) -> None:
-        timed_out = reason.startswith(_TIMED_OUT)
+        timed_out = reason.startswith(failing.TIMED_OUT)
         self.upstream = None
         self.deadline_s = 0.0
         self.give_back(failed=True)
         tried = self.tries[-1]
         tried.ended_ns = time.perf_counter_ns()
         tried.error = reason
-        if self.relay is not None and self.relay.committed:
-            self.relay.cut(reason)
+        relay = self.relay
+        if relay is not None and relay.committed:
+            if timed_out:
+                relay.cut(reason)
+            else:
+                ask_why(self, reason, relay.cut)
             return
         self.relay = None
         if timed_out and self.money is not None:
@@ -352,29 +357,16 @@ class Call(CallState):
 
     def expire(self) -> None:
         """The gateway's sweep: the attempt, or the wait for a server, took too long."""
-        self.deadline_s = 0.0
-        if self.following is not None:
-            self.following.give_up()
-            return
-        if self.money is not None and self.money.waiting:
-            self.money.expire()
-            return
-        if self.signs is not None and self.signs.waiting:
-            self.signs.stop()
-            self.pass_over(refusals.not_ready_in_time(self.gateway.limits.load_wait_s), "is busy")
-            return
-        timeout_s = self.target.timeout_s if self.target else 0
-        self.give_back(failed=True)
-        self._drop_attempt()
-        self.failed(f"{_TIMED_OUT} {timeout_s:g} s")
+        failing.expired(self)
 
     def drop_upstream(self) -> None:
         """Stop whatever is under way upstream, and every timer."""
         if self.beside is not None and self.beside.kind == "hedge":
             self.beside.drop("")
-        self._drop_attempt()
+        self.drop_attempt()
 
-    def _drop_attempt(self) -> None:
+    def drop_attempt(self) -> None:
+        """The same for the attempt under way alone."""
         self.stop_waiting()
         self.gateway.pool.cancel_dial(self)
         upstream, self.upstream = self.upstream, None
@@ -396,4 +388,3 @@ class Call(CallState):
 
 _BROKEN = (500, 502)
 """What a server answers whose model has broken; 501 and 503 it says on purpose."""
-_TIMED_OUT = "timed out: no byte from the upstream within"

@@ -25,6 +25,7 @@ MODULES = (
     "count",
     "deaf",
     "deciding",
+    "dying",
     "error_answer",
     "escalating",
     "events",

@@ -5,14 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from freehold.core.errors import CallError
 from freehold.gateway import refusals
+from freehold.gateway.dying import ask_why
 from freehold.gateway.error_answer import pass_error_on
 from freehold.routing.fallback import Failure, after_failure
 
 if TYPE_CHECKING:
     from freehold.gateway.call import Call
 
+TIMED_OUT = "timed out: no byte from the upstream within"
 _TICK_S = 0.002
 """The loop's clock counts whole milliseconds: a pause that the place asked for must be over by then."""
 
@@ -43,7 +47,10 @@ def give_up_on(call: Call, failure: Failure, error: CallError) -> None:
     )
     if call.settled:
         return
-    if step.action == "stop":
+    if step.action == "stop" and failure.status == 0 and not failure.timed_out:
+        place = call.tries[-1].deployment
+        ask_why(call, error.message, lambda words: tell(call, _in_words(error, place, words)))
+    elif step.action == "stop":
         tell(call, error)
     elif call.beside is not None and call.beside.kind == "hedge":
         call.beside.take(f"{candidates.current.name} failed")
@@ -51,6 +58,30 @@ def give_up_on(call: Call, failure: Failure, error: CallError) -> None:
         call.go_on("failed")
     else:
         call.again_in(step.wait_s + _TICK_S if step.wait_s else 0.0)
+
+
+def expired(call: Call) -> None:
+    """The attempt, or the wait for something else, took too long."""
+    call.deadline_s = 0.0
+    if call.following is not None:
+        call.following.give_up()
+        return
+    if call.money is not None and call.money.waiting:
+        call.money.expire()
+        return
+    if call.signs is not None and call.signs.waiting:
+        call.signs.stop()
+        call.pass_over(refusals.not_ready_in_time(call.gateway.limits.load_wait_s), "is busy")
+        return
+    timeout_s = call.target.timeout_s if call.target else 0
+    call.give_back(failed=True)
+    call.drop_attempt()
+    call.failed(f"{TIMED_OUT} {timeout_s:g} s")
+
+
+def _in_words(error: CallError, place: str, words: str) -> CallError:
+    said = words if words == error.message else f"{place}: {words}"
+    return msgspec.structs.replace(error, message=said)
 
 
 def unheard(call: Call) -> bool:
