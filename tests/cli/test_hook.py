@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.cli.hook_event import mcp_name, use_of
+from freehold.cli.hook_post import read_options
 from freehold.core.errors import FreeholdError
 from freehold.core.progress import RUN_FILE, Running
 from freehold.receipts.spool import take
@@ -257,7 +259,17 @@ def test_the_settings_are_printed(freehold: Freehold) -> None:
     hooks = freehold("hook", "install", "claude-code").json["hooks"]
     assert list(hooks) == ["PostToolUse", "PostToolUseFailure"]
     (entry,) = hooks["PostToolUse"][0]["hooks"]
-    assert entry["command"].endswith("hook post-tool-use --agent claude-code")
+    assert entry["command"].endswith("hook post-tool-use --agent=claude-code")
+
+
+def test_the_hook_names_what_it_was_told(freehold: Freehold, tmp_path: Path) -> None:
+    told = ("--project", "my site", "--home", "h", "--url", "http://127.0.0.1:1")
+    hooks = freehold("hook", "install", "codex", *told).json["hooks"]
+    command = shlex.split(hooks["PostToolUse"][0]["hooks"][0]["command"])
+    arguments = command[command.index("post-tool-use") + 1 :]
+    options = read_options(arguments)
+    assert (options.agent, options.project, options.url) == ("codex", "my site", "http://127.0.0.1:1")
+    assert options.home == str(tmp_path / "h")
 
 
 def test_they_are_written_into_a_file_beside_what_is_there_once(freehold: Freehold, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import typer
 
 from freehold.cli.hook_post import HookOptions, post_tool_use
 from freehold.cli.option_struct import takes
+from freehold.cli.options import HomeOption, UrlOption
 from freehold.cli.output import say
 from freehold.core.errors import FreeholdError
 
@@ -75,9 +76,16 @@ def install(
             "Otherwise it is printed.",
         ),
     ] = None,
+    project: Annotated[
+        str, typer.Option("--project", metavar="NAME", help="The project that the hook shall name.")
+    ] = "",
+    home: HomeOption = None,
+    url: UrlOption = None,
 ) -> None:
     """Print the hook as the agent's settings want it (JSON), or write it into them."""
-    command = f"{_program()} {_OURS} --agent {agent}"
+    told = {"agent": agent, "project": project, "home": str(home.absolute()) if home else "", "url": url}
+    options = [f"--{name}={value}" for name, value in told.items() if value]
+    command = f"{_program()} {_OURS} {shlex.join(options)}"
     if settings is None:
         print(_pretty(with_hook({}, agent, command)))
         return
