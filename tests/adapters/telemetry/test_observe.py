@@ -106,6 +106,23 @@ def test_who_passes_anthropics_counts_on_excludes_the_cache(names, scope):
     assert by_the_rule.usage == Usage(fresh_in=10, cache_read=70, cache_write_5m=20, visible_out=5)
 
 
+def test_vercels_sdk_passes_on_what_anthropic_said():
+    said = '{"anthropic":{"usage":{"input_tokens":47,"cache_read_input_tokens":64,"output_tokens":9}}}'
+    told = {
+        "ai.operationId": "ai.generateText.doGenerate",
+        "ai.response.providerMetadata": said,
+        "gen_ai.system": "anthropic.messages",
+        "gen_ai.request.model": "claude",
+        "gen_ai.usage.input_tokens": 47,
+        "gen_ai.usage.output_tokens": 9,
+    }
+    seen = the_call(told, scope="ai")
+    assert (seen.usage, seen.provider) == (Usage(fresh_in=47, cache_read=64, visible_out=9), "anthropic")
+    for broken in ("", "{", '{"anthropic":null}', '{"anthropic":{"usage":5}}', "[" * 5_000):
+        again = the_call(told | {"ai.response.providerMetadata": broken}, scope="ai")
+        assert again.usage.input_total == 47
+
+
 def test_more_cached_than_input_cannot_be_part_of_it():
     told = HEAD | {"gen_ai.usage.input_tokens": 10, "gen_ai.usage.cache_read.input_tokens": 90}
     assert the_call(told).usage.input_total == 100

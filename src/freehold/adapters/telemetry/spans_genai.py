@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from freehold.adapters.telemetry.counts import Names, nanos, text, told
+import msgspec
+
+from freehold.adapters.telemetry.counts import Names, Told, nanos, text, told
 from freehold.adapters.telemetry.places import (
     microseconds,
     of_record,
@@ -18,6 +20,7 @@ from freehold.adapters.telemetry.places import (
 )
 from freehold.adapters.telemetry.signals import Attributes, LogRecord, Span
 from freehold.core.observed import Observed
+from freehold.dialects.usage import usage_of
 
 _USAGE = "gen_ai.usage."
 NAMES: Names = {
@@ -38,6 +41,7 @@ NAMES: Names = {
         f"{_USAGE}cache_creation_input_tokens",
         f"{_USAGE}cache_write_input_tokens",
         f"{_USAGE}details.cache_write_tokens",
+        "ai.usage.inputTokenDetails.cacheWriteTokens",
     ),
     "reasoning": (
         f"{_USAGE}reasoning.output_tokens",
@@ -98,7 +102,7 @@ def _call_facts(found: Attributes, scope: str) -> dict[str, Any] | None:
         return None
     if vercel and not vercel.endswith(_VERCEL_CALLS):
         return None  # the span around the one that calls, with the same sums
-    used = told(found, NAMES, cache_beside=_cache_beside(found, scope))
+    used = _of_anthropic(found) or told(found, NAMES, cache_beside=_cache_beside(found, scope))
     asked = text(found, "gen_ai.request.model", "ai.model.id")
     model = text(found, "gen_ai.response.model", "ai.response.model")
     if not asked and not model:
@@ -121,8 +125,30 @@ def _call_facts(found: Attributes, scope: str) -> dict[str, Any] | None:
             "gen_ai.response.time_to_first_chunk",
             "gen_ai.client.operation.time_to_first_chunk",
             "gen_ai.server.time_to_first_token",
-        ),
+        )
+        or microseconds(found, "ai.response.msToFirstChunk", per_s=1000),
     }
+
+
+class _Anthropic(msgspec.Struct):
+    usage: msgspec.Raw = msgspec.Raw()
+
+
+class _Metadata(msgspec.Struct):
+    anthropic: _Anthropic | None = None
+
+
+def _of_anthropic(found: Attributes) -> Told | None:
+    """Vercel's AI SDK passes Anthropic's own usage object on; its own counts, before version 6, forget what
+    was cached where nothing was streamed."""
+    try:
+        said = msgspec.json.decode(str(found.get("ai.response.providerMetadata", "")), type=_Metadata)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    raw = bytes(said.anthropic.usage) if said.anthropic is not None else b""
+    if not raw.startswith(b"{"):
+        return None
+    return Told(usage_of("messages", raw), raw.decode("utf-8", "replace"))
 
 
 def _streams(found: Attributes) -> bool:
