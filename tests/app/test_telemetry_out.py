@@ -7,7 +7,6 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from freehold.adapters.telemetry.intake import read_request
@@ -271,14 +270,16 @@ async def test_it_goes_on_by_itself_until_it_is_cancelled(
 
 
 def test_a_receipt_as_a_span() -> None:
-    provider = Provider(name="local", dialect="openai", base_url="https://u:p@api.example:8443/v1")
+    provider = Provider(
+        name="local", dialect="openai", base_url="https://u:p@api.example:8443/v1", price_as="groq"
+    )
     receipt = make_receipt(1, trace=f"{'a' * 32}-{'b' * 16}", cached="exact")
     span = call_span(receipt, {"local": provider})
     assert (span.trace_id, span.parent_id, span.address) == ("a" * 32, "b" * 16, "api.example:8443")
-    assert msgspec.structs.asdict(span)["cost_nanos"] == receipt.cost_nanos
+    assert (span.cost_nanos, span.provider, span.usage_known) == (receipt.cost_nanos, "groq", True)
     for trace in ("", "a-b", f"{'A' * 32}-{'b' * 16}", f"{'a' * 32}-{'b' * 16}-01"):
         own = call_span(make_receipt(1, trace=trace), {})
-        assert (own.parent_id, len(own.trace_id), own.address) == ("", 32, "")
+        assert (own.parent_id, len(own.trace_id), own.address, own.provider) == ("", 32, "", "local")
 
 
 async def step(desk: Desk) -> float | None:

@@ -1,4 +1,4 @@
-"""The real Claude Code and the real Codex with our hook in their settings: each tool they use has a receipt."""
+"""The real Claude Code and the real Codex with our hook in their settings: each tool used has a receipt."""
 
 from __future__ import annotations
 

@@ -260,6 +260,8 @@ def call_span(receipt: Receipt, providers: Mapping[str, Provider]) -> CallSpan:
     client = _TRACE.fullmatch(receipt.trace)
     provider = providers.get(receipt.provider)
     same: dict[str, Any] = {name: getattr(receipt, name) for name in _SAME}
+    if provider is not None and provider.price_as:  # the vendor's own name, whatever people call it here
+        same["provider"] = provider.price_as
     return CallSpan(
         **same,
         receipt=receipt.id,

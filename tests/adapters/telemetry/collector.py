@@ -20,12 +20,12 @@ class Collector:
         self.hang_up_after_answer = False
         self.gone = asyncio.Event()
         self.asked = asyncio.Event()
-        self.serving: set[asyncio.Task[None]] = set()
+        self.serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self.serving.add(task)
+        self.serving[task] = writer
         await self.serve(reader, writer)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -48,6 +48,12 @@ class Collector:
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
         self.gone.set()
+
+    async def close(self) -> None:
+        """Hang up on whoever is still there."""
+        for writer in self.serving.values():
+            writer.close()
+        await asyncio.gather(*self.serving)
 
 
 @contextlib.asynccontextmanager

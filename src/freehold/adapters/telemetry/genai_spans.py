@@ -34,16 +34,18 @@ _OPERATIONS = {
     "responses.input_tokens": "count_tokens",
 }
 _PROVIDERS = {
+    "aws": "aws.bedrock",
     "azure": "azure.ai.openai",
     "bedrock": "aws.bedrock",
     "gemini": "gcp.gemini",
     "google": "gcp.gemini",
     "mistral": "mistral_ai",
     "vertex": "gcp.vertex_ai",
+    "x-ai": "x_ai",
     "xai": "x_ai",
 }
 """Usual names of providers, where the conventions have another one."""
-_OLD_PROVIDERS = _PROVIDERS | {"azure": "az.ai.openai", "xai": "xai"}
+_OLD_PROVIDERS = _PROVIDERS | {"azure": "az.ai.openai", "x-ai": "xai", "xai": "xai"}
 
 
 def encoded(call: CallSpan, conventions: Conventions, protocol: OtlpProtocol) -> list[bytes]:
