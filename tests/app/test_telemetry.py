@@ -111,6 +111,16 @@ async def test_a_call_through_this_house_is_not_recorded_again(desk):
     assert desk.telemetry.counts == {"id": 1}
 
 
+async def test_an_event_waits_for_the_span_that_says_more(desk):
+    said = CALL | {"gen_ai.response.id": "chatcmpl-1"}
+    bare = {name: value for name, value in said.items() if name != "gen_ai.provider.name"}
+    told = export.event("gen_ai.client.inference.operation.details", bare, scope="x")
+    await desk.telemetry.receive("logs", export.protobuf(of("logs", told)), PROTOBUF, "")
+    (receipt,) = await desk.tell(of("traces", call_span(said)))
+    assert (receipt.provider, receipt.cost_nanos) == ("openai", COST)
+    assert telemetry_module.EVENT_REST_S > 5 > telemetry_module.REST_S
+
+
 async def test_a_span_that_comes_before_our_own_receipt_is_recognised(desk):
     request = export.protobuf(of("traces", call_span(CALL)))
     await desk.telemetry.receive("traces", request, PROTOBUF, "")

@@ -30,6 +30,8 @@ from freehold.receipts.recognise import in_order
 
 REST_S = 1.0
 """How long what was told rests before it is decided."""
+EVENT_REST_S = 6.0
+"""Of events that repeat a span: exporters send spans every five seconds."""
 MOST_WAITING = 50_000
 """Calls and tool uses that rest; then exporters are told to come later."""
 MOST_BYTES = 64 * 1024 * 1024
@@ -112,8 +114,9 @@ class HouseTelemetry:
             self.forwarder.take(signal, body, content_type, content_encoding)
         self._memory.recent.link(told.parents)
         if told.observed:
-            due_s = self._clock.monotonic_s() + REST_S
-            self._resting += [(due_s, each) for each in told.observed]
+            now_s = self._clock.monotonic_s()
+            rest = {False: now_s + REST_S, True: now_s + EVENT_REST_S}
+            self._resting += [(rest[each.repeats], each) for each in told.observed]
             self._arrived.set()
         rejected = batch.rejected + told.unread
         words = f"{batch.rejected} without valid ids" if batch.rejected else ""

@@ -45,6 +45,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """The vendor's name for terms with other prices, like Anthropic's `fast`; empty for the usual ones."""
     of_many: bool = False
     """The sums of all calls of a session since `started_ms`: all that a metric tells."""
+    repeats: bool = False
+    """An event that says less than the span that it belongs to, which may come later."""
     usage: Usage = Usage()
     usage_raw: str = ""
     """The exporter's own counts, as JSON; empty when it gave none."""

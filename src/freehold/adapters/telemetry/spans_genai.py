@@ -69,6 +69,7 @@ _NO_CALLS = frozenset(
 """Operations that are no model calls: the sums that they repeat are their children's."""
 _TOOLS = ("execute_tool", "tools")
 _COSTS = ("gen_ai.usage.cost", "operation.cost", "gen_ai.usage.total_cost", "gen_ai.cost.total_cost")
+_OPENLIT = "openlit.instrumentation."
 _VERCEL_CALLS = ("doGenerate", "doStream", "doEmbed")
 _REQUEST_IDS = ("anthropic.request.id", "openai.request.id", "gen_ai.response.request_id", "request_id")
 _EXCLUDING = ("anthropic", "aws.bedrock")
@@ -91,7 +92,9 @@ def call_of_event(record: LogRecord) -> Observed | None:
     if record.name != EVENT or facts is None:
         return None
     common = of_record(record) | {"span_id": record.span_id, "parent_id": ""}
-    return Observed(kind="call", **common, **facts)
+    if not facts["provider"] and record.source.scope.startswith(_OPENLIT):
+        facts["provider"] = record.source.scope.removeprefix(_OPENLIT)  # its events do not say
+    return Observed(kind="call", repeats=True, **common, **facts)
 
 
 def _call_facts(found: Attributes, scope: str) -> dict[str, Any] | None:
