@@ -10,7 +10,9 @@ import msgspec
 import pytest
 
 from freehold.app.explain import explanation, own_explanation, unknown_standing
-from freehold.app.outcomes import FILE, LEARNED, OutcomeBook, load_beliefs, load_learned, shadow_view
+from freehold.app.outcomes import FILE, LEARNED, OutcomeBook, load_beliefs, load_learned
+from freehold.app.shadow_tally import FILE as SHADOWS
+from freehold.app.shadow_tally import load_tallies, note_of, save_tallies, shadow_view
 from freehold.core.config import Config
 from freehold.core.config_file import LoadedConfig
 from freehold.core.errors import FreeholdError
@@ -22,8 +24,8 @@ from freehold.receipts.outcomes import outcomes
 from freehold.routing.explain import ExplainIn
 from freehold.routing.outcomes import Beliefs, Outcome, usual
 from freehold.routing.router import Answered, Router
+from freehold.routing.shadow import AGENT
 from freehold.routing.world import RoutingRules, Standing
-from freehold.web.money import ShadowTask
 from tests.cli.ledgers import START_MS, FixedClock
 from tests.routing.worlds import HOUSE, ask
 
@@ -172,13 +174,24 @@ async def test_what_was_learned_of_prompts_outlives_the_process(tmp_path: Path) 
     assert load_learned(tmp_path).beliefs(prompt, "question", around) == around
 
 
-async def test_what_shadows_found(tmp_path: Path) -> None:
+async def test_what_shadows_found_is_counted_apart_and_known_again(tmp_path: Path) -> None:
     with room(tmp_path) as one:
-        for number, score in enumerate((1.0, 0.9, 0.1)):
-            one.book.noticed(
-                Outcome(task="review", deployment="qwen", score=score, source="judge", receipt=f"r{number}")
-            )
-    assert shadow_view(tmp_path).tasks == (ShadowTask(task="review", compared=3, good=2),)
+        for number, (tier, score) in enumerate((("local", 1.0), ("local", 0.1), ("balanced", 0.9))):
+            place = "qwen" if tier == "local" else "p/mini"
+            outcome = Outcome(task="review", deployment=place, score=score, source="judge", receipt="s1")
+            one.book.compared(outcome, f"r{number}", AGENT, note_of(tier, f"r{number}", "judged by p/opus"))
+        judged = Outcome(task="review", deployment="qwen", score=1.0, source="judge", receipt="r9")
+        one.book.noticed(judged)  # by somebody else: it is no comparison of ours
+        tallies = load_tallies(tmp_path)
+        save_tallies(tmp_path, tallies, one.ledger.health().entries)
+    (task,) = shadow_view(tmp_path).tasks
+    assert (task.task, task.compared, task.good) == ("review", 2, 1)
+    assert [(each.deployment, each.tier, each.compared, each.good) for each in task.places] == [
+        ("qwen", "local", 2, 1),
+        ("p/mini", "balanced", 1, 1),
+    ]
+    (tmp_path / SHADOWS).write_bytes(b"torn")
+    assert load_tallies(tmp_path) == tallies
 
 
 def test_a_past_call_and_a_prompt_are_explained(tmp_path: Path) -> None:

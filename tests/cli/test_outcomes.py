@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from freehold.app.shadow_tally import note_of
 from freehold.receipts.ledger import Ledger
 from freehold.receipts.outcomes import Said, outcome_receipt
+from freehold.routing.shadow import AGENT
 from tests.cli.answering import Running8400, answering
 from tests.cli.conftest import Freehold
 from tests.cli.ledgers import FixedClock
@@ -42,6 +44,8 @@ def test_files_tell_what_was_learned(freehold: Freehold, tmp_path: Path) -> None
                 source="judge",
                 task="review",
                 deployment="qwen",
+                agent=AGENT,
+                note=note_of("local", f"r{number}", ""),
             )
             ledger.append(outcome_receipt(said, f"o{number}", number))
     ran = freehold("outcomes")

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from freehold.core.usage import Usage
 from freehold.routing.auto import decide
 from freehold.routing.explain import Explanation, PastCall, explain, explain_past
-from freehold.routing.shadow import (
-    ShadowRules,
-    ShadowTally,
-    could_have_been_local,
-    counted,
-    judge_prompt,
-    judged,
-    shadow_plan,
-)
 from freehold.routing.world import Ask, Needs, RoutingRules, Standing, World, dollars
 from tests.routing import worlds as made
 from tests.routing.worlds import CHEAP, LOCAL, USD, ask, world
@@ -97,72 +87,6 @@ def test_an_explanation_tells_what_is_decided(around: World, call: Ask, rules: R
 )
 def test_money_in_few_digits(nanos: int | None, words: str) -> None:
     assert dollars(nanos) == words
-
-
-# -- shadows
-
-SHADOW = ShadowRules(share=0.1, judge="p/opus", budget_nanos=USD)
-
-
-def plan(rules: ShadowRules = SHADOW, **facts: object) -> str | None:
-    call = ask(task=str(facts.pop("task", "review")))
-    usual = {"chance": 0.05, "spent_nanos": 0, "critical": False, "side_effects": False}
-    found = shadow_plan(decide(call, world(), RULES), rules, **(usual | facts))  # pyright: ignore
-    return None if found is None else found.deployment
-
-
-def test_some_dear_calls_are_put_to_the_likeliest_cheaper_place() -> None:
-    assert plan() == "p/mini"
-    assert plan(chance=0.1) is None
-    assert plan(critical=True) is None
-    assert plan(side_effects=True) is None
-    assert plan(spent_nanos=USD) is None
-    assert plan(task="code") is None  # was local anyway
-    assert plan(ShadowRules(share=1.0)) is None  # nobody judges
-
-
-def test_one_that_could_not_have_answered_is_no_shadow() -> None:
-    barred = {"p/mini": Standing(barred="rests"), "glm": Standing(barred="rests")}
-    decision = decide(ask(task="review"), world(standings=barred), RULES)
-    facts = {"chance": 0.0, "spent_nanos": 0, "critical": False, "side_effects": False}
-    found = shadow_plan(decision, SHADOW, **facts)  # pyright: ignore
-    assert found is not None
-    assert found.deployment == "qwen"
-
-
-@pytest.mark.parametrize(
-    ("words", "score"),
-    [
-        ("8", 0.8),
-        ("10", 1.0),
-        ("Score: 7/10", 0.7),
-        (" 0\n", 0.0),
-        ("none", None),
-        ("", None),
-        ("2025", None),
-    ],
-)
-def test_a_judge_s_words(words: str, score: float | None) -> None:
-    assert judged(words) == score
-
-
-@given(st.text(max_size=300), st.text(max_size=300), st.text(max_size=300))
-def test_a_judge_sees_everything(question: str, answer: str, shadow: str) -> None:
-    asked = judge_prompt(question, answer, shadow)
-    assert question in asked
-    assert answer in asked
-    assert shadow in asked
-
-
-def test_the_report_says_what_could_have_been_local() -> None:
-    tallies: dict[str, ShadowTally] = {}
-    for score in (0.9, 0.6, 0.2, 0.8):
-        tallies = dict(counted(tallies, "review", score))
-    tallies = dict(counted(tallies, "", 0.1))
-    assert could_have_been_local(tallies) == [
-        "review: could have been local: 75 % (3 of 4 compared)",
-        "other: could have been local: 0 % (0 of 1 compared)",
-    ]
 
 
 def test_places_that_only_stand_in_names_are_not_explained_for_auto() -> None:

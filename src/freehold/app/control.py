@@ -184,6 +184,7 @@ class HouseControl:
             choices=ChoiceMeter()
             if router is None
             else ChoiceMeter(tiers=dict(router.decided), escalations=router.escalations),
+            shadow=self.money.shadow_now(),
         )
 
     # -- awaited

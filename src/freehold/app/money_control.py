@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from freehold.app.explain import explain_call, explain_receipt
-from freehold.app.outcomes import OutcomeBook, shadow_view
+from freehold.app.outcomes import OutcomeBook
 from freehold.app.rooms import OptionalRooms
 from freehold.core.catalog import Deployment
 from freehold.core.clock import Clock
@@ -74,7 +74,16 @@ class HouseMoney:
         return self._rooms.outcomes
 
     def shadow(self) -> ShadowView:
+        if self._rooms.shadow is not None:
+            return self._rooms.shadow.view()
+        from freehold.app.shadow_tally import shadow_view  # noqa: PLC0415 - only for who asks
+
         return shadow_view(self._home)
+
+    def shadow_now(self) -> ShadowView:
+        """The same without reading files: nothing where it is not at work."""
+        shadow = self._rooms.shadow
+        return ShadowView(at_work=False) if shadow is None else shadow.view()
 
     def _standing(self, deployment: Deployment) -> Standing:
         return standing_now(self._gateway, deployment, self._clock.now_ms())

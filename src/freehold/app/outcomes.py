@@ -7,15 +7,13 @@ from it when it is missing or cannot be read.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from freehold.app.whole_file import replace_file
 from freehold.core.clock import Clock
 from freehold.core.errors import FreeholdError
 from freehold.receipts.entries import Receipt
@@ -28,8 +26,7 @@ from freehold.routing.world import Place
 
 if TYPE_CHECKING:
     from freehold.routing.learned import Learned
-    from freehold.routing.shadow import ShadowTally
-    from freehold.web.money import BeliefView, OutcomeView, ShadowView
+    from freehold.web.money import BeliefView, OutcomeView
 
 FILE = Path("routing") / "beliefs.json"
 LEARNED = Path("routing") / "learned.bin"
@@ -105,12 +102,25 @@ class OutcomeBook:
         """The router saw it and has counted it: a question asked again, an answer that was sent up."""
         self._write(outcome, None, "")
 
+    def compared(self, outcome: Outcome, of: str, agent: str, note: str) -> None:
+        """An answer to a call by `agent` was held against that of call `of`, which had the same prompt."""
+        self._router.learn(outcome, of)
+        self._write(outcome, None, note, agent)
+
+    @property
+    def home(self) -> Path:
+        return self._home
+
+    def entries(self) -> int:
+        """So many entries the ledger has."""
+        return self._entries()
+
     async def save(self) -> None:
         """Write the beliefs down."""
         self._unsaved = 0
         tallies = {task: dict(row) for task, row in self._router.beliefs.tallies.items()}
         data = msgspec.json.encode(_File(entries=self._entries(), tallies=tallies))
-        await asyncio.to_thread(_replace, self._home / FILE, data)
+        await asyncio.to_thread(replace_file, self._home / FILE, data)
         if self._learned is not None:
             await self._save_learned(self._learned)
 
@@ -118,7 +128,7 @@ class OutcomeBook:
         from freehold.routing.learned import grown  # noqa: PLC0415 - it is there already
 
         due, kept = learned.due, learned.kept()
-        await asyncio.to_thread(_replace, self._home / LEARNED, kept)
+        await asyncio.to_thread(replace_file, self._home / LEARNED, kept)
         estimator = await asyncio.to_thread(grown, kept) if due else None
         if estimator is not None:
             learned.use(estimator)
@@ -127,7 +137,7 @@ class OutcomeBook:
         """Everything that rests on outcomes, the most tried first."""
         return belief_views(self._router.beliefs, self._router.places)
 
-    def _write(self, outcome: Outcome, call: Receipt | None, note: str) -> Receipt:
+    def _write(self, outcome: Outcome, call: Receipt | None, note: str, agent: str = "") -> Receipt:
         now_ms = self._clock.now_ms()
         said = Said(
             of=outcome.receipt,
@@ -136,7 +146,7 @@ class OutcomeBook:
             task=outcome.task,
             deployment=outcome.deployment,
             note=note,
-            agent=call.agent if call else "",
+            agent=call.agent if call else agent,
             project=call.project if call else "",
             session=call.session if call else "",
         )
@@ -212,22 +222,6 @@ def outcome_from(said: Said) -> Outcome | None:
     )
 
 
-def shadow_view(home: Path) -> ShadowView:
-    """What shadow evaluation found, by kind of task. Reads the ledger."""
-    from freehold.routing.shadow import counted  # noqa: PLC0415 - only for who asks
-    from freehold.web.money import ShadowTask, ShadowView  # noqa: PLC0415
-
-    tallies: Mapping[str, ShadowTally] = {}
-    with contextlib.suppress(LedgerError):  # none yet; a damaged one is told by those who own it
-        for said in outcomes(home):
-            if said.source == "judge":
-                tallies = counted(tallies, said.task, said.score_ppm / PPM)
-    tasks = (
-        ShadowTask(task=task, compared=tally.compared, good=tally.good) for task, tally in tallies.items()
-    )
-    return ShadowView(at_work=False, tasks=tuple(tasks))
-
-
 def _belief_view(beliefs: Beliefs, task: str, deployment: str, place: Place | None) -> BeliefView:
     from freehold.web.money import BeliefView  # noqa: PLC0415 - only for who asks
 
@@ -236,18 +230,3 @@ def _belief_view(beliefs: Beliefs, task: str, deployment: str, place: Place | No
     return BeliefView(
         task=task, deployment=deployment, chance=now.mean, deviation=now.deviation, trials=now.trials
     )
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """The whole file or the one before, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, unfinished = tempfile.mkstemp(prefix=path.name, dir=path.parent)
-    part = Path(unfinished)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from freehold.app.beside import Beside
 from freehold.app.limits import HouseLimits
 from freehold.app.outcomes import OutcomeBook
 from freehold.app.price_table import HousePrices
-from freehold.app.routing import places_of, routing_rules
+from freehold.app.routing import hedge_rules, places_of, routing_rules, shadow_rules
 from freehold.core.clock import Clock
 from freehold.core.config import Config
 from freehold.core.config_cache import CacheConfig
@@ -32,11 +32,13 @@ from freehold.receipts.journal import LedgerError
 from freehold.receipts.ledger import Ledger
 from freehold.receipts.spool import waiting
 from freehold.routing.router import Router
+from freehold.routing.world import Place
 
 if TYPE_CHECKING:
     from freehold.app.budgets import HouseBudgets
     from freehold.app.cache import HouseCache
     from freehold.app.energy import HouseEnergy
+    from freehold.app.shadow import HouseShadow
     from freehold.app.telemetry import HouseTelemetry
     from freehold.app.telemetry_out import SpanExport
     from freehold.app.tool_receipts import ToolBook
@@ -70,6 +72,7 @@ class OptionalRooms:
         """None until somebody sends some."""
         self.tools: ToolBook | None = None
         self.export: SpanExport | None = None
+        self.shadow: HouseShadow | None = None
         self.outcomes: OutcomeBook | None = None
         """There once `serve` has been called."""
 
@@ -94,7 +97,8 @@ class OptionalRooms:
     def own_keys(self) -> Mapping[str, str]:
         """SHA-256 (hex) and name of keys under which the house calls itself; for `Access.keys`, where keys
         are needed at all."""
-        return {} if self.cache is None else self.cache.accepted
+        shadow: Mapping[str, str] = {} if self.shadow is None else self.shadow.accepted
+        return shadow if self.cache is None else {**shadow, **self.cache.accepted}
 
     # -- into the gateway
 
@@ -109,7 +113,9 @@ class OptionalRooms:
             router=self.router,
             allowances=self.limits.book,
             meter=None if energy is None else energy.meter,
+            shadow=self.shadow if config.routing.shadow.share else None,
             share=config.routing.coalesce,
+            hedge=hedge_rules(config),
             prompt_help=config.cache.prompt_help,
         )
 
@@ -297,5 +303,18 @@ class OptionalRooms:
         config, catalog = self._config, gateway.catalog
         places = places_of(config, catalog, specs, gateway.prices, self._clock.now_ms())
         self.router.use(routing_rules(config, places), places, catalog.aliases)
+        self._use_shadow(gateway, places)
         if self.outcomes is not None and self._chooses():
             self._beside.begin("reading prompts", self.outcomes.load_learner)
+
+    def _use_shadow(self, gateway: Gateway, places: Sequence[Place]) -> None:
+        rules = shadow_rules(self._config, places)
+        if self.shadow is None and rules.share and self.outcomes is not None:
+            from freehold.app.shadow import shadow_of  # noqa: PLC0415 - see the module
+
+            shadow: HouseShadow = shadow_of(rules, self.outcomes, gateway, self._clock, self._port)
+            self.shadow = shadow
+            self._beside.begin("shadow", shadow.keep)
+        if self.shadow is not None:
+            self.shadow.use(rules)
+            gateway.use_parts(self.parts(self._parts))

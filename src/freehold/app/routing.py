@@ -70,11 +70,11 @@ def hedge_rules(config: Config) -> HedgeRules:
 
 
 def shadow_rules(config: Config, places: Sequence[Place]) -> ShadowRules:
-    """Without a judge in the configuration, the dearest place is it."""
+    """Without a judge in the configuration, the baseline is it, or the dearest place."""
     shadow = config.routing.shadow
     return ShadowRules(
         share=shadow.share,
-        judge=shadow.judge or _dearest(places),
+        judge=shadow.judge or config.routing.baseline or _dearest(places),
         budget_nanos=round(shadow.budget_usd * 1e9),
     )
 

@@ -22,7 +22,6 @@ import msgspec
 from freehold.app.finding import Finding
 from freehold.app.lazy_web import LazyControlApp
 from freehold.app.machine import Machine
-from freehold.app.not_in_force import without_effect
 from freehold.app.offers import Offers
 from freehold.app.port import open_port
 from freehold.app.reload import Hands, Reload, reader, watch
@@ -123,8 +122,6 @@ class House:
 
     async def live(self) -> None:
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for text in without_effect(self._config):
-            self._teller.warn("config", text)
         async with contextlib.AsyncExitStack() as stack:
             self._catch_signals()
             self._ledger = stack.enter_context(Ledger.open(self._home, clock=self._clock))

@@ -13,7 +13,8 @@ from freehold.cli.control_client import find_running, told_by_running
 from freehold.cli.option_struct import takes
 from freehold.cli.options import HomeOption, JsonOption, UrlOption, chosen_home
 from freehold.cli.output import print_json, print_table, say
-from freehold.web.money import BeliefView, OutcomeIn, OutcomeView, ShadowTask, ShadowView
+from freehold.cli.shadow_words import shadow_lines
+from freehold.web.money import BeliefView, OutcomeIn, OutcomeView, ShadowView
 
 app = typer.Typer(add_completion=False, invoke_without_command=True)
 
@@ -44,7 +45,7 @@ def outcomes(
         say("No outcomes yet. Say how an answer did: freehold outcomes post RECEIPT pass|fail|0..1")
     else:
         print_table(["TASK", "=DEPLOYMENT", ">CHANCE", ">GIVE OR TAKE", ">OUTCOMES"], _rows(found.beliefs))
-        for line in map(_could_have_been, found.shadow.tasks):
+        for line in shadow_lines(found.shadow):
             say(line)
 
 
@@ -95,15 +96,10 @@ def _learned(home: Path, url: str | None) -> Learned:
     if beliefs is not None:
         shadow = find_running(home, url).get("/api/v1/shadow", ShadowView)
         return Learned(beliefs=beliefs, shadow=shadow)
-    from freehold.app.outcomes import belief_views, load_beliefs, shadow_view  # noqa: PLC0415
+    from freehold.app.outcomes import belief_views, load_beliefs  # noqa: PLC0415
+    from freehold.app.shadow_tally import shadow_view  # noqa: PLC0415
 
     return Learned(beliefs=belief_views(load_beliefs(home)), shadow=shadow_view(home))
-
-
-def _could_have_been(task: ShadowTask) -> str:
-    share = f"{100 * task.good / task.compared:.0f} %" if task.compared else "not known"
-    name = task.task or "other"
-    return f"{name}: could have been local: {share} ({task.good} of {task.compared} compared)"
 
 
 def _rows(beliefs: Sequence[BeliefView]) -> Iterator[tuple[str, ...]]:

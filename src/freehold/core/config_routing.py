@@ -57,7 +57,7 @@ class ShadowConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     share: Annotated[Part, Meta(description="Of the calls that a dearer model answered. 0: none.")] = 0.0
     judge: Annotated[
         Word | None,
-        Meta(description="Who compares both answers. By default the first premium model."),
+        Meta(description="Who compares both answers. By default the baseline, or the dearest premium model."),
     ] = None
     budget_usd: Annotated[Usd, Meta(description="Most that this may cost in a day (UTC).")] = 0.5
 

@@ -144,6 +144,23 @@ def read_wanted(body: bytes) -> Wanted:
     return Wanted(tools=schemas, json=_wants_json(found), max_tokens=_limit(found))
 
 
+def turns_of(body: bytes) -> list[tuple[str, str]]:
+    """(who, what) of everything that a request says, the system's words first; pictures and the like are left
+    out. For the few calls whose answers are compared."""
+    try:
+        found = _decode_body(body)
+    except _UNREADABLE:
+        return []
+    told = [("system", _text_of(bytes(raw))) for raw in (found.system, found.instructions)]
+    for raw in _turns(found):
+        try:
+            message = _decode_message(raw)
+        except _UNREADABLE:
+            continue
+        told.append((str(message.role or "user"), _text_of(bytes(message.content))))
+    return [(who, what) for who, what in told if what]
+
+
 def without_chance(body: bytes) -> bool:
     """Whether the same request again means the same answer: no dice, or a stated seed."""
     try:

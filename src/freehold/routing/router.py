@@ -206,10 +206,11 @@ class Router:
         self.escalations += 1
         self._notice(deployment, routed.decision.task, receipt, "escalation")
 
-    def learn(self, outcome: Outcome) -> None:
-        """Count an outcome that stands in the ledger."""
+    def learn(self, outcome: Outcome, of: str = "") -> None:
+        """Count an outcome that stands in the ledger. `of`: the call whose prompt it was, when that is not
+        the one that the outcome is about."""
         self.beliefs.learn(outcome)
-        routed = self._calls.get(outcome.receipt)
+        routed = self._calls.get(of or outcome.receipt)
         if self.learner is not None and routed is not None and routed.ask.prompt:
             place = self._places.get(outcome.deployment)
             start = usual("", "balanced" if place is None else place.tier).mean

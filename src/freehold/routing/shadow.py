@@ -13,9 +13,13 @@ from typing import Protocol
 import msgspec
 
 from freehold.core.catalog import Dialect
+from freehold.core.config_routing import Tier
+from freehold.routing.outcomes import kind_of
 from freehold.routing.tiers import rank
 from freehold.routing.world import Considered, Decision
 
+AGENT = "freehold-shadow"
+"""Under this name the house makes the calls of its own that comparing takes."""
 GOOD = 0.5
 """A shadow's answer with at least this score would have done."""
 _ANSWER_CHARS = 12_000
@@ -34,6 +38,7 @@ class ShadowPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Put the call to `deployment` too, and both answers to `judge`."""
 
     deployment: str
+    tier: Tier
     judge: str
     price_nanos: int
     """Expected, of both together."""
@@ -79,10 +84,16 @@ class Shadows(Protocol):
 
 
 class ShadowTally(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one kind of task: how many answers of cheaper places were compared, and how many would have done."""
+    """Of one place in one kind of task: how many of its answers were compared, and how many would have
+    done."""
 
+    tier: Tier = "local"
     compared: int = 0
     good: int = 0
+
+
+Tallies = Mapping[str, Mapping[str, ShadowTally]]
+"""By kind of task, then by deployment."""
 
 
 def shadow_plan(
@@ -98,7 +109,7 @@ def shadow_plan(
 
     Not when it is critical, or has tools that may act (a shadow's tool calls are never carried out, but its
     answer would be half of one). `chance` is a random number in 0..1; `spent_nanos` is what shadows cost
-    today. The place is the one below that is most likely good.
+    today. What nobody knows the price of is not asked.
     """
     if chance >= rules.share or critical or side_effects or not decision.candidates or not rules.judge:
         return None
@@ -111,14 +122,28 @@ def shadow_plan(
         for one in decision.considered
         if one.name != first.name and _able(one) and rank(one.tier) < rank(first.tier)
     ]
-    if not cheaper:
-        return None
-    best = max(cheaper, key=lambda one: one.chance)
     judging = first.price_nanos if judge is None else judge.price_nanos
-    price = (best.price_nanos or 0) + 2 * (judging or 0)
+    if not cheaper or judging is None:
+        return None
+    best = _whom(cheaper, chance / rules.share)
+    if best.price_nanos is None:
+        return None
+    price = best.price_nanos + 2 * judging  # it reads the request and both answers
     if spent_nanos + price > rules.budget_nanos:
         return None
-    return ShadowPlan(deployment=best.name, judge=rules.judge, price_nanos=price)
+    return ShadowPlan(deployment=best.name, tier=best.tier, judge=rules.judge, price_nanos=price)
+
+
+_LOWEST = 0.75
+"""Of the calls that could go to several tiers below, so many go to the lowest: what could be local is the
+question; what could at least be cheaper is the next one."""
+
+
+def _whom(cheaper: Sequence[Considered], chance: float) -> Considered:
+    """The one that is most likely good, of the tier that is to be learned about."""
+    tiers = sorted({rank(one.tier) for one in cheaper})
+    wanted = tiers[0] if chance < _LOWEST else tiers[min(1, len(tiers) - 1)]
+    return max((one for one in cheaper if rank(one.tier) == wanted), key=lambda one: one.chance)
 
 
 def _able(one: Considered) -> bool:
@@ -143,19 +168,10 @@ def judged(words: str) -> float | None:
     return None if found is None else int(found[1]) / 10
 
 
-def counted(tallies: Mapping[str, ShadowTally], task: str, score: float) -> Mapping[str, ShadowTally]:
+def counted(tallies: Tallies, task: str, deployment: str, tier: Tier, score: float) -> Tallies:
     """The tallies with one more comparison."""
-    before = tallies.get(task, ShadowTally())
-    after = ShadowTally(compared=before.compared + 1, good=before.good + (score >= GOOD))
-    return {**tallies, task: after}
-
-
-def could_have_been_local(tallies: Mapping[str, ShadowTally]) -> Sequence[str]:
-    """For a person: one line for each kind of task, the most compared first."""
-    rows = sorted(tallies.items(), key=lambda row: -row[1].compared)
-    return [
-        f"{task or 'other'}: could have been local: {100 * tally.good / tally.compared:.0f} % "
-        f"({tally.good} of {tally.compared} compared)"
-        for task, tally in rows
-        if tally.compared
-    ]
+    kind = kind_of(task)
+    row = tallies.get(kind, {})
+    before = row.get(deployment, ShadowTally())
+    after = ShadowTally(tier=tier, compared=before.compared + 1, good=before.good + (score >= GOOD))
+    return {**tallies, kind: {**row, deployment: after}}
