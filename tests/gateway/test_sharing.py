@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from freehold.core.servers import ServerState
+from freehold.gateway import call_state
 from freehold.gateway.connection import ServerConnection
 from freehold.gateway.sharing import Sharing
 from freehold.receipts.entries import Receipt
@@ -262,6 +263,37 @@ async def test_a_stream_that_breaks_is_told_to_all_who_have_its_beginning() -> N
         house.upstreams.sent[0].fail()
         assert b'"error"' in first.answer[2] and b'"error"' in second.answer[2]
         assert [receipt.outcome for receipt in await receipts_of(house, 2)] == ["truncated"] * 2
+
+
+async def test_what_is_too_large_to_be_recorded_is_no_whole_answer_for_followers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(call_state, "CAPTURE_BYTES", len(STREAM[0]))
+    async with sharing() as house:
+        first, second = Client(house), Client(house)
+        first.ask(stream=True)
+        second.ask(stream=True)
+        begin(house.upstreams.sent[0], STREAM[0], STREAM[1])
+        assert second.transport.ended == "abort"
+        go_on(house.upstreams.sent[0], *STREAM[2:])
+        assert b"[DONE]" in first.answer[2]
+        outcomes = [receipt.outcome for receipt in await receipts_of(house, 2)]
+        assert sorted(outcomes) == ["ok", "truncated"]
+
+
+async def test_who_cannot_wait_for_the_other_asks_for_itself() -> None:
+    async with sharing() as house:
+        Client(house).ask()
+        hurried = Client(house)
+        hurried.ask(headers={"x-freehold-deadline-s": "0"})
+        assert len(house.upstreams.sent) == 1
+        call = next(call for call in house.gateway.active if call.following is not None)
+        assert call.deadline_s > 0
+        call.expire()
+        assert len(house.upstreams.sent) == 2
+        whole(house.upstreams.sent[1])
+        await turns()
+        assert hurried.answer[0] == 200
 
 
 # -- the same turn again

@@ -71,6 +71,7 @@ class Flight:
         "refusal",
         "status",
         "stored",
+        "told",
     )
 
     def __init__(self, body: bytes, about: About, leader: Leader, receipt: str, pieces: list[bytes]) -> None:
@@ -92,6 +93,8 @@ class Flight:
         self.ending: Literal["", "whole", "lost"] = ""
         self.reason = ""
         """Why it was lost."""
+        self.told = False
+        """The record says so itself."""
         self.refusal: Any = None
         """What the leader was told instead of an answer, where the same request would be told it again: the
         words of the gateway that made the flight."""
@@ -126,9 +129,10 @@ class Flight:
         self.stored = stored
         self._end("whole")
 
-    def lost(self, reason: str) -> None:
-        """The answer will not be complete."""
-        self.reason = self.reason or reason
+    def lost(self, reason: str, *, told: bool = False) -> None:
+        """The answer will not be complete. `told`: the record ends with words that say so."""
+        if not self.ending:
+            self.reason, self.told = reason, told
         self._end("lost")
 
     def outgrew(self) -> None:

@@ -15,6 +15,7 @@ from freehold.gateway import headers as passing
 from freehold.gateway import replies
 from freehold.gateway.error_answer import answer_error, pass_error_on
 from freehold.gateway.kept import Kept
+from freehold.gateway.lease import deadline_left_s
 from freehold.gateway.settle import settle
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ class Following:
             self.ended()
             return
         flight.follow(self)
+        left_s = deadline_left_s(call)
+        if left_s is not None and not self.gathers:
+            call.deadline_s = call.gateway.loop.time() + max(0.0, left_s)
         self.more()
 
     # -- flights.Follower
@@ -111,18 +115,24 @@ class Following:
 
     def go_alone(self) -> None:
         """As if there had been nobody to follow."""
+        self._as_before()
+        self.call.proceed()
+
+    def _as_before(self) -> None:
         call = self.call
         call.following = None
+        call.deadline_s = 0.0
         call.kept, call.route = self._before, self._route
         if call.captured is not None:
             call.captured = []
-        call.proceed()
 
     def give_up(self) -> None:
         """Its own deadline is over."""
         if not self._started:
             self.flight.leave(self)
-            self.go_alone()
+            self._as_before()
+            if self.call.choose():
+                self.call.attempt()
 
     def writable(self, ready: bool) -> None:
         """The client can(not) take more."""
@@ -192,7 +202,11 @@ class Following:
         return next((value for name, value in headers if name == b"content-type"), replies.JSON_TYPE)
 
     def _cut(self) -> None:
-        """The record holds the words in which the stream ends."""
+        """The answer broke off after its beginning had gone out."""
+        if not self.flight.told:
+            settle(self.call, "truncated", self.flight.reason)
+            self.call.conn.abort()  # a clean end would pass for a whole answer
+            return
         last = self._unread()
         if last:
             self.call.count_response(last)

@@ -29,7 +29,7 @@ def landed(call: CallState, outcome: Outcome, error: str, measured: Measured) ->
         sharing.flights.close(flight)
     relay = call.relay
     if outcome != "ok" or relay is None:
-        flight.lost(error)
+        flight.lost(error, told=outcome in ("truncated", "error"))
         return
     if flight.leading and not flight.followers and flight.key is None:  # nobody will read it
         flight.ending = "whole"
