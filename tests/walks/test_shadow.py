@@ -14,7 +14,7 @@ import pytest
 from freehold.receipts.entries import Receipt
 from freehold.routing.shadow import AGENT
 from freehold.testing.standin import Behaviour, Standin
-from tests.house import STOP_S, House, provider
+from tests.house import CLIENT_KEY, STOP_S, House, provider
 from tests.walks.priced import ask, priced
 
 REVIEW = {"x-freehold-task": "review", "x-freehold-agent": "editor"}
@@ -228,5 +228,26 @@ def test_without_shadow_in_the_configuration_nothing_is_compared(
         at_work(house)
         review(house)
         assert compared(house, 1)["at_work"]
+    finally:
+        house.stop()
+
+
+def test_where_keys_are_needed_it_has_one_of_its_own(tmp_path: Path, places: tuple[Standin, Standin]) -> None:
+    cheap, dear = places
+    dear.script(ANSWER, ANSWER, NINE)
+    cheap.script(USEFUL)
+    keyed = {"auth": {"keys": [CLIENT_KEY]}}
+    headers = {"authorization": f"Bearer {CLIENT_KEY}"}
+    house = House(tmp_path, config(places, share=0) | keyed)
+    try:
+        review(house, headers=headers)
+        house.write_config(config(places) | keyed)
+        with house.wire() as wire:
+            assert wire.call("/api/v1/config/reload", {}, headers=headers).status == 200
+            while not wire.call("/api/v1/shadow", headers=headers).json()["at_work"]:
+                time.sleep(0.02)
+        review(house, headers=headers)
+        house.wait_receipts(4)
+        assert [receipt.via_key for receipt in own(house)] == [AGENT, AGENT]
     finally:
         house.stop()

@@ -152,8 +152,8 @@ class House:
     def _begin(self, port: int, machine: Machine, stack: contextlib.AsyncExitStack) -> None:
         """The port is open: calls are taken from now on."""
         self._port = port
-        self._gateway.access = self._access(self._config, port)
         self._rooms.serve(self._gateway, self._ledger, self._ids.next, lambda: self._offers.specs, port)
+        self._gateway.access = self._access(self._config, port)
         url = Listen(self._listen.host, port).url
         self._reload = self._make_reload()
         started_ms, entries = self._clock.now_ms(), self._ledger.health().entries
@@ -228,8 +228,8 @@ class House:
         """A new configuration is in force: who may call, and what is offered."""
         self._config = config
         self._offers.use(config, configured)
-        self._gateway.access = self._access(config, self._port)
         self._rooms.use(config, self._gateway)
+        self._gateway.access = self._access(config, self._port)
 
     async def _use_section(self, key: str, config: Config) -> None:
         await self._rooms.use_section(key, config, self._gateway)
