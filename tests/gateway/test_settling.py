@@ -57,6 +57,7 @@ HAPPENINGS = st.sampled_from([*USUAL, *UNUSUAL, *["turn"] * 4, *["ready"] * 2])
 
 @settings(deadline=None, max_examples=250)
 @example("chat", "local-first", True, ["turn", "turn", "ready", "whole", "whole"])
+@example("chat", "local", False, ["ready", "stream", *["whole"] * 4, "lost", "cut"])
 @example("messages", "local-first", True, ["turn", "turn", "ready", "whole", "whole"])
 @given(
     st.sampled_from(["chat", "messages", "responses"]),

@@ -240,7 +240,7 @@ class Call(CallState):
         tried.error = reason
         relay = self.relay
         if relay is not None and relay.committed:
-            if timed_out:
+            if timed_out or self.settled:
                 relay.cut(reason)
             else:
                 ask_why(self, reason, relay.cut)
