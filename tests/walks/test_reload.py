@@ -159,6 +159,23 @@ def test_nobody_who_calls_meanwhile_notices(files: Files, upstream: Standin) -> 
     assert (row["held_nanos"], row["expired_nanos"]) == (0, 0)
 
 
+@pytest.mark.parametrize(("coalesce", "asked"), [(False, 2), (True, 1)])
+def test_whether_equal_calls_share_one_answer_follows_the_file(
+    files: Files, upstream: Standin, coalesce: bool, asked: int
+) -> None:
+    files.change(routing={"coalesce": not coalesce, "explore": 0})
+    assert files.change(routing={"coalesce": coalesce, "explore": 0}) == {"routing": "done"}
+    upstream.default = Behaviour(hold_head="g")
+    with ThreadPoolExecutor(2) as callers:
+        calls = [callers.submit(ask, files.house, "alpha/m", "equal", temperature=0) for _ in range(2)]
+        while len(files.get("/api/v1/calls")) < 2:
+            assert not any(call.done() for call in calls)
+        upstream.wait_for(asked)
+        upstream.gate("g").open()
+        assert [call.result(10).status for call in calls] == [200, 200]
+    assert len(upstream.seen) == asked
+
+
 def test_the_reserve_for_people_and_energy_and_flat_costs_follow(files: Files, upstream: Standin) -> None:
     changed = files.change(
         limits={"human_reserve": 0.3},
