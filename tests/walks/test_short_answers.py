@@ -46,3 +46,44 @@ def test_a_limit_that_was_only_ours_gives_way(tmp_path: Path) -> None:
             assert upstream.seen[0].json()["max_tokens"] == int(answer.header("x-freehold-output-limit") or 0)
         finally:
             house.stop()
+
+
+CHEAP_AND_DEAR = {
+    "tiers": {"local": ["alpha/m0"], "premium": ["alpha/m1"]},
+    "routing": {"tasks": {"heartbeat": "local", "review": "premium"}},
+    "prices": {"alpha/m0": {"input": 0.25, "output": 2}, "alpha/m1": {"input": 1.25, "output": 10}},
+}
+
+
+@pytest.mark.parametrize("action", ["degrade", "refuse"])
+@pytest.mark.parametrize("usd", [0.01, 0.002])
+def test_a_cheap_place_is_asked_for_a_shorter_answer_before_a_dearer_one(
+    tmp_path: Path, action: str, usd: float
+) -> None:
+    budget = {"scope": "agent:claw", "limit_usd": usd, "window": "day", "on_limit": action}
+    with Standin(MODELS[:2]) as upstream:
+        config = {"providers": {"alpha": provider(upstream)}, "budgets": [budget]} | CHEAP_AND_DEAR
+        house = House(tmp_path, config)
+        try:
+            said = {"x-freehold-agent": "claw", "x-freehold-task": "heartbeat"}
+            answer = ask(house, "auto", headers=said)
+            assert answer.status == 200, answer.body
+            receipt = house.receipt()
+            assert receipt.deployment == "alpha/m0"
+            assert len(receipt.attempts) == 1
+            assert "limited to" in receipt.route
+        finally:
+            house.stop()
+
+
+def test_a_budget_that_degrades_has_the_cheaper_place_asked_before_a_short_answer(tmp_path: Path) -> None:
+    budget = {"scope": "agent:claw", "limit_usd": 0.01, "window": "day", "on_limit": "degrade"}
+    with Standin(MODELS[:2]) as upstream:
+        config = {"providers": {"alpha": provider(upstream)}, "budgets": [budget]} | CHEAP_AND_DEAR
+        house = House(tmp_path, config)
+        try:
+            said = {"x-freehold-agent": "claw", "x-freehold-task": "review"}
+            assert ask(house, "auto", headers=said).status == 200
+            assert house.receipt().deployment == "alpha/m0"
+        finally:
+            house.stop()

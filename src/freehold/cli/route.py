@@ -31,9 +31,8 @@ _EXPLAIN = "/api/v1/route/explain"
 class ExplainOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What `freehold route explain` is asked."""
 
-    prompt: Annotated[str | None, typer.Option("--prompt", metavar="TEXT", help="A prompt to ask about.")] = (
-        None
-    )
+    text: Annotated[str | None, typer.Argument(metavar="[PROMPT]", help="A prompt to ask about.")] = None
+    prompt: Annotated[str | None, typer.Option("--prompt", metavar="TEXT", help="The same.")] = None
     file: Annotated[
         Path | None,
         typer.Option("--file", metavar="FILE", help="A file with the prompt; - for standard input."),
@@ -73,8 +72,9 @@ def explain(options: ExplainOptions) -> None:
     Asks the running Freehold. Without one, and with --config, it answers from the configuration and from what
     was learned.
     """
-    if sum(each is not None for each in (options.prompt, options.file, options.receipt)) != 1:
-        raise typer.BadParameter("say one of --prompt TEXT, --file FILE and --receipt ID")
+    said = (options.text, options.prompt, options.file, options.receipt)
+    if sum(each is not None for each in said) != 1:
+        raise typer.BadParameter("say a prompt, or one of --prompt TEXT, --file FILE and --receipt ID")
     found = _explanation(options)
     if options.as_json:
         print_json(found)
@@ -143,7 +143,7 @@ def _explanation(options: ExplainOptions) -> Explanation:
     from freehold.routing.explain import ExplainIn, Explanation  # noqa: PLC0415 - as above
 
     asked = ExplainIn(
-        prompt=_text(options.prompt, options.file),
+        prompt=_text(options.text or options.prompt, options.file),
         receipt=options.receipt or "",
         model=options.model,
         task=options.task,

@@ -32,6 +32,11 @@ class Candidates:
         """Whether another one is left behind it."""
         return self._at + 1 < len(self._places)
 
+    @property
+    def has_ours(self) -> bool:
+        """Whether a server of ours is left behind it."""
+        return any(place.server is not None for place in self._places[self._at + 1 :])
+
     def go_on(self) -> None:
         """To the next one; there must be `more`."""
         self._at += 1

@@ -167,13 +167,15 @@ class Money:
         if rates is None or worst is None or call.endpoint.name not in _TALK:
             return worst
         account = book.blocked_by(payer, worst, call.started_ms)
-        if account is None or (account.rule.action == "degrade" and self._last is None):
+        degrades = account is not None and account.rule.action == "degrade"
+        if account is None or (degrades and self._last is None and call.climb is None):
             return worst
         left = book.left(payer, call.started_ms)
         if left is None:
             return worst
         tokens = min(bounds.affordable(rates, call.request.body, prepared, target, left), _PLENTY_TOKENS)
-        if tokens < (_USUAL_TOKENS if call.candidates.more and self._last is None else _LEAST_TOKENS):
+        others = self._last is None and (call.candidates.more or degrades)
+        if tokens < (_USUAL_TOKENS if others else _LEAST_TOKENS):
             return worst
         self.limit = tokens
         call.route = f"{call.route}; answer limited to {tokens} tokens by the budget {account.rule.label}"
@@ -216,15 +218,24 @@ class Money:
         self._place = ""
         self._budgets.tell(denial.events)
         error = refusals.no_money(denial, call.gateway.clock.now_ms())
-        onward = isinstance(denial, Degrade) or call.climb is not None or _of_a_place(denial.budget)
-        if not (call.candidates.more and onward):
-            onward = isinstance(denial, Degrade) and deciding.cheaper(call, denial.left_nanos)
-        if onward:
+        if self._onward(denial):
             call.pass_over(error, OVER)
         elif self._last is None:
             self._try_less(error)
         else:
             call.refuse(error)
+
+    def _onward(self, denial: Denial) -> bool:
+        """Whether somebody else may be asked. Behind a place that the router chose stand dearer ones: of
+        those, only one that costs nothing can help."""
+        call = self._call
+        degrades = isinstance(denial, Degrade)
+        if call.climb is not None and degrades and deciding.cheaper(call, denial.left_nanos):
+            return True
+        if call.candidates.more:
+            free = call.climb is not None and call.candidates.has_ours
+            return free or _of_a_place(denial.budget) or (call.climb is None and degrades)
+        return call.climb is None and degrades and deciding.cheaper(call, denial.left_nanos)
 
     def _try_less(self, error: CallError) -> None:
         """Nobody else is there: the same place with a limit for the answer, or no."""
