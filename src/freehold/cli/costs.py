@@ -190,7 +190,8 @@ def _where(options: CostOptions) -> dict[Dimension, str]:
     for word in options.where or ():
         field, equals, value = word.partition("=")
         if not equals or field not in FIELDS:
-            raise typer.BadParameter(f"{word!r} is not FIELD=VALUE; fields are {', '.join(FIELDS)}")
+            hint = f"; to sum by one, say --by {value or 'model'}" if field == "by" else ""
+            raise typer.BadParameter(f"{word!r} is not FIELD=VALUE; fields are {', '.join(FIELDS)}{hint}")
         found[cast("Dimension", field)] = value
     return found
 
