@@ -29,17 +29,21 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.results import put_section
 from benchmarks.router import pairs
 from benchmarks.router.cascades import cascade, pools_of, taught, validated
 from benchmarks.router.matrix import Matrix, matrix, untaught
 from benchmarks.router.pairs import Fitted
 from benchmarks.router.pools import pool_models, pooled
+from benchmarks.router.report import section
 from benchmarks.router.seen import fair_prior
 from benchmarks.router.sets import Prompts, read_sets
 from freehold.routing.learn import shipped
 from freehold.routing.learn.estimator import Prior
 
 _TIMED = 600
+_ORDERS = 3
+"""In which outcomes come one by one."""
 
 
 def main() -> None:
@@ -50,8 +54,10 @@ def main() -> None:
     parser.add_argument("train", type=Path, nargs="?")
     parser.add_argument("--only", action="append", default=[], help="just these sets")
     parser.add_argument("--strong", help="of the pair, instead of the best model")
+    parser.add_argument("--keep", action="store_true", help="write the section of RESULTS.md")
     parser.add_argument("--cheap", help="of the pair, instead of the best of the cheap ones")
     options = parser.parse_args()
+    begun = perf_counter()
     data = read_sets(options.data)
     train = read_sets(options.train) if options.train else {}
     if not data:
@@ -62,8 +68,13 @@ def main() -> None:
         jobs = [
             (name, workers.submit(evaluate, data[name], train.get(name), others, options)) for name in wanted
         ]
-        for _, job in jobs:
-            print(json.dumps(job.result()), flush=True)
+        results: list[dict[str, object]] = []
+        for name, job in jobs:
+            results.append(job.result())
+            print(json.dumps(results[-1]), flush=True)
+            print(f"{name}: done, {perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
+    if options.keep:
+        put_section("routing", "Routing", "make bench-routing DATA=FOLDER", section(results))
 
 
 def evaluate(one: Prompts, train: Prompts | None, others: list[Prompts], options: Any) -> dict[str, object]:
@@ -128,9 +139,9 @@ def _pair(
     if learn and set(pair) <= set(learn.models):
         found["warm"] = pairs.taught(_warm(prior, learn, list(learn.models)), data, *pair)
         both = (np.arange(len(learn.features)), np.arange(len(data.features)))
-        found["online"] = pairs.online(prior, learn, data, both, pair)
+        found["online"] = pairs.online(prior, learn, data, [both] * _ORDERS, pair)
     else:
-        found["online"] = pairs.online(prior, data, data, folds[0], pair)
+        found["online"] = pairs.online(prior, data, data, folds[:_ORDERS], pair)
     return found
 
 

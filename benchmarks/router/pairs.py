@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,12 +75,24 @@ def folded(fits: list[Fitted], data: Matrix, strong: str, cheap: str) -> dict[st
 
 
 def online(
-    prior: Prior, learn: Matrix, judge: Matrix, rows: tuple[Rows, Rows], pair: tuple[str, str]
+    prior: Prior, learn: Matrix, judge: Matrix, parts: Sequence[tuple[Rows, Rows]], pair: tuple[str, str]
 ) -> dict[str, dict[str, float]]:
-    """Outcomes one by one, of both models by turns; measured on the kept-back rows at some sizes. Groups are
-    grown again whenever that is due."""
+    """Outcomes one by one, of both models by turns; measured on the kept-back rows at some sizes. Means over
+    the parts, each in an order of its own: one order on one part says more of chance than of learning."""
+    runs = [_online(prior, learn, judge, rows, pair, seed) for seed, rows in enumerate(parts, 1)]
+    names = [name for name in runs[0] if all(name in run for run in runs)]
+    return {
+        name: {key: round(float(np.mean([run[name][key] for run in runs])), 4) for key in runs[0][name]}
+        for name in names
+    }
+
+
+def _online(
+    prior: Prior, learn: Matrix, judge: Matrix, rows: tuple[Rows, Rows], pair: tuple[str, str], seed: int
+) -> dict[str, dict[str, float]]:
+    """Groups are grown again whenever that is due."""
     strong, cheap = pair
-    order = np.random.default_rng(1).permutation(learn.answered(rows[0], strong, cheap))
+    order = np.random.default_rng(seed).permutation(learn.answered(rows[0], strong, cheap))
     kept = judge.answered(rows[1], strong, cheap)
     estimator = untaught(prior, list(pair))
     found: dict[str, dict[str, float]] = {}

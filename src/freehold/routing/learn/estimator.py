@@ -24,10 +24,11 @@ from freehold.routing.learn.features import Features
 from freehold.routing.learn.forest import Forest, Growth, Residual, grow
 from freehold.routing.learn.tally import Tally
 
-ABILITY_TRUST = 16.0
-"""Precision of a starting ability (a standard deviation of a quarter on the logistic scale)."""
-SHARED_TRUST = 4.0
-OWN_TRUST = 24.0
+ABILITY_TRUST = 40.0
+"""Precision of a starting ability (a standard deviation of a sixth on the logistic scale)."""
+SHARED_TRUST = 12.0
+OWN_TRUST = 60.0
+"""Lower ones learn no sooner, and let the first hundred outcomes of two close models lead astray."""
 GROWN_TRUST = 4.0
 GROWN_SHARE = 0.6
 """How much of the estimate grown groups make, once there are any."""

@@ -1,0 +1,112 @@
+"""The figures of `benchmarks.routing` as a section of RESULTS.md: ours beside those of the data's README."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Result = Mapping[str, Any]
+
+README_CASCADES = {1: (0.64, 0.74), 2: (0.42, 0.50), 3: (0.39, 0.49), "large": (0.22, 0.38)}
+"""Of zeroeval, by number of local models: c95 and cost95 of agreement with length and task."""
+BEST_APGR, BEST_CPT80 = 0.80, 0.42
+"""Of local9: the blend of TF-IDF with kNN on MiniLM."""
+LEARNED = ("warm", "5-fold")
+
+
+def section(results: Sequence[Result]) -> str:
+    """The whole text."""
+    paired = [one for one in results if "pair" in one]
+    lines = [
+        "Strong model against cheap model. APGR: share of the quality gap that is recovered, over all shares "
+        "of strong calls (0.5 is chance). CPT80: share of strong calls for 80 % of the gap. cost95: cost of "
+        "95 % of the strong model's quality, of strong alone. Learned: from outcomes of other prompts of the "
+        "set (5-fold, or TRAIN). Online: outcomes one by one, mean of three orders, APGR.",
+        "",
+        *_pairs(paired),
+        "",
+        "Cascades: local models answer first, both calls are paid; in brackets agreement, length and task "
+        "alone, on the same prompts.",
+        "",
+        *_cascades(paired),
+        "",
+        "A validator tells good answers from bad (right, or right nine times of ten), and the rest goes up:",
+        "",
+        *_validated(paired),
+        "",
+        "Bars.",
+        "",
+        "| bar | found | wanted | |",
+        "|---|---|---|---|",
+        *_bars(paired),
+    ]
+    return "\n".join(lines)
+
+
+def _pairs(results: Sequence[Result]) -> Iterator[str]:
+    yield "| set | cheap / strong | length | cold | learned | online 0, 100, 1,000, all | CPT80 | cost95 |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for one in results:
+        pair, learned = one["pair"], _learned(one["pair"])
+        online = ", ".join(f"{each['apgr']:.2f}" for each in pair["online"].values())
+        yield (
+            f"| {one['set']} | {pair['cheap_quality']:.2f} / {pair['strong_quality']:.2f} "
+            f"| {pair['length']['apgr']:.2f} | {pair['cold']['apgr']:.2f} | {learned['apgr']:.2f} | {online} "
+            f"| {learned['cpt80']:.2f} | {learned['cost95']:.2f} |"
+        )
+
+
+def _cascades(results: Sequence[Result]) -> Iterator[str]:
+    yield "| set | local | calls to the strong one for 95 % | cost95 | oracle |"
+    yield "|---|---|---|---|---|"
+    for one in results:
+        for cascade in one["cascades"]:
+            plain, oracle = cascade["agreement_length_task"], cascade["oracle"]
+            yield (
+                f"| {one['set']} | {' + '.join(cascade['local'])} "
+                f"| {cascade['c95']:.2f} ({plain['c95']:.2f}) "
+                f"| {cascade['cost95']:.2f} ({plain['cost95']:.2f}) "
+                f"| {oracle['c95']:.2f} / {oracle['cost95']:.2f} |"
+            )
+
+
+def _validated(results: Sequence[Result]) -> Iterator[str]:
+    yield "| set | cost95, right always | cost95, right nine times of ten |"
+    yield "|---|---|---|"
+    for one in results:
+        always, mostly = (each["cost95"] for each in one["cascade_validator"]["figures"])
+        yield f"| {one['set']} | {always:.2f} | {mostly:.2f} |"
+
+
+def _bars(results: Sequence[Result]) -> Iterator[str]:
+    for one in results:
+        name, pair = one["set"], one["pair"]
+        yield _bar(f"{name}: cold APGR no worse than chance", pair["cold"]["apgr"], 0.5, more=True)
+        if name == "llmrouter-local9":
+            learned = _learned(pair)
+            yield _bar("local9: APGR, learned", learned["apgr"], BEST_APGR, more=True)
+            yield _bar("local9: CPT80, learned", learned["cpt80"], BEST_CPT80)
+            mostly = one["cascade_validator"]["figures"][-1]["cost95"]
+            yield _bar("local9: cost of 95 % of the quality, cascade and outcomes", mostly, 0.35)
+        if name == "zeroeval":
+            yield from _zeroeval(one["cascades"])
+        pool = one["decision_ms"]
+        yield _bar(f"{name}: decision p50, {pool['pool_models']:.0f} models, ms", pool["pool_p50"], 1.0)
+
+
+def _zeroeval(cascades: Sequence[Result]) -> Iterator[str]:
+    for cascade in cascades:
+        large = "70B" in cascade["local"][0]
+        c95, cost95 = README_CASCADES["large" if large else len(cascade["local"])]
+        local = f"zeroeval, {len(cascade['local'])} {'large' if large else 'small'}"
+        yield _bar(f"{local}: calls to the strong one", cascade["c95"], c95)
+        yield _bar(f"{local}: cost95", cascade["cost95"], cost95)
+
+
+def _learned(pair: Result) -> Result:
+    return next(pair[name] for name in LEARNED if name in pair)
+
+
+def _bar(words: str, found: float, wanted: float, *, more: bool = False) -> str:
+    held = found >= wanted if more else found <= wanted
+    return f"| {words} | {found:.3f} | {'>=' if more else '<='} {wanted} | {'pass' if held else 'FAIL'} |"
