@@ -14,6 +14,8 @@ from freehold.cli.top_view import memory_line
 from freehold.core.deaths import Certificate, Clue
 from freehold.core.memory import GpuMemory, MachineMemory
 from freehold.core.progress import RUN_FILE, Running
+from freehold.receipts.deaths import death_receipt
+from freehold.receipts.ledger import Ledger
 from freehold.web.control import (
     CallView,
     CostReport,
@@ -25,6 +27,7 @@ from freehold.web.control import (
 )
 from tests.cli.answering import Running8400
 from tests.cli.conftest import Freehold
+from tests.cli.ledgers import FixedClock
 from tests.cli.test_status import STATUS
 
 GIB = 1024**3
@@ -170,3 +173,13 @@ def test_the_machines_memory_is_drawn_with_its_figures() -> None:
     gpu = GpuMemory(index=1, total_bytes=24 * GIB, free_bytes=0)
     line = memory_line(msgspec.structs.replace(MACHINE, gpus=(gpu,)))
     assert line == "RAM ███░░░░░░░░░ 16.0 GiB of 64.0 GiB   GPU 1 ████████████ 24.0 GiB of 24.0 GiB"
+
+
+def test_why_of_a_name_that_nobody_has_names_those_that_died(freehold: Freehold, tmp_path: Path) -> None:
+    death = Certificate(
+        server="qwen", died_ms=1, cause="hangup", confidence=95, sentence="It was hung up.", next="Nothing."
+    )
+    with Ledger.open(tmp_path / "home", clock=FixedClock()) as ledger:
+        ledger.append(death_receipt(death, "d1", 1))
+    told = freehold("servers", "why", "qwem").out
+    assert told == "qwem has never died. The ledger has deaths of qwen.\n"

@@ -31,7 +31,7 @@ class _ServerApi:
         for server in self._control.servers():
             if server.name == name:
                 return Json(server)
-        raise _unknown(name)
+        raise self._unknown(name)
 
     async def start(self, name: ServerName) -> Json:
         """Start a server, also one that has failed. Answers when the start is under way."""
@@ -53,7 +53,7 @@ class _ServerApi:
         try:
             return Json(await self._control.act(name, action))
         except KeyError:
-            raise _unknown(name) from None
+            raise self._unknown(name) from None
 
     def deaths(
         self, name: ServerName, limit: Annotated[int, Query(ge=1, le=1000, description="How many.")] = 20
@@ -74,11 +74,17 @@ class _ServerApi:
         try:
             return Json(self._control.log(name, lines, since))
         except KeyError:
-            raise _unknown(name) from None
+            raise self._unknown(name) from None
 
     def _known(self, name: str) -> None:
         if all(server.name != name for server in self._control.servers()):
-            raise _unknown(name)
+            raise self._unknown(name)
+
+    def _unknown(self, name: str) -> HTTPException:
+        known = ", ".join(server.name for server in self._control.servers())
+        return HTTPException(
+            404, f"there is no server {name!r}; {f'there are {known}' if known else 'nor any other'}"
+        )
 
     def machine(self) -> Json:
         """Memory of this machine now: RAM, and each GPU."""
@@ -94,10 +100,6 @@ class _ServerApi:
     ) -> Json:
         """Read the configuration again and apply what changed, one server at a time, dropping no call."""
         return Json(await self._control.reload(dry_run=dry_run))
-
-
-def _unknown(name: str) -> HTTPException:
-    return HTTPException(404, f"there is no server {name!r}")
 
 
 def server_routes(control: Control) -> tuple[Route, ...]:

@@ -17,6 +17,10 @@ from freehold.cli.wording import clock_time, plain
 from freehold.core.deaths import Certificate
 from freehold.core.quantities import duration_words
 from freehold.receipts.deaths import certificates
+from freehold.receipts.journal import LedgerError
+
+_OTHERS = 100
+"""Deaths that are looked at for names, where the one that was asked for has none."""
 
 
 def why(
@@ -28,11 +32,13 @@ def why(
 ) -> None:
     """Say why a server ended, the newest death first: cause, evidence, what to do. Works without a running
     Freehold too: the certificates stand in its ledger."""
-    found = _ask(chosen_home(home), url, name, limit)
+    state = chosen_home(home)
+    found = _ask(state, url, name, limit)
     if as_json:
         print_json(found)
     elif not found:
-        say(f"{name} has never died.")
+        others = _others(state, name)
+        say(f"{name} has never died." + (f" The ledger has deaths of {', '.join(others)}." if others else ""))
     else:
         for number, certificate in enumerate(found):
             if number:
@@ -49,6 +55,13 @@ def _ask(home: Path, url: str | None, name: str, limit: int) -> list[Certificate
         if url is not None:
             raise
     return certificates(home, name, limit)
+
+
+def _others(home: Path, name: str) -> list[str]:
+    try:
+        return sorted({death.server for death in certificates(home, "", _OTHERS)} - {name})
+    except LedgerError:  # no calls yet
+        return []
 
 
 def _tell(seen: Certificate) -> None:
