@@ -79,6 +79,6 @@ def test_two_subscriptions_for_one_account_are_a_mistake() -> None:
     assert "same as subscription 1" in message
 
 
-def test_a_changed_price_is_in_force_after_a_restart() -> None:
+def test_a_changed_price_is_in_force_at_once() -> None:
     changes = differences(read(""), read("prices: {box/m: {input: 1}}"))
-    assert [(change.key, change.effect) for change in changes] == [("prices", "restart Freehold")]
+    assert [(change.key, change.effect) for change in changes] == [("prices", "at once")]

@@ -106,5 +106,5 @@ def test_a_reload_swaps_what_chooses() -> None:
     )
     assert [(change.key, change.effect) for change in differences(Config(), new)] == [
         ("tiers", "names"),
-        ("routing", "names"),
+        ("routing", "at once"),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from freehold.core.errors import FreeholdError
@@ -243,7 +243,12 @@ WISHES = st.lists(
 )  # fmt: skip
 
 
+_SMALL = (1, 256, 1, False, 0)
+_LATE = (1, 256, 1, False, 1)  # finds a place after the big one did not
+
+
 @settings(max_examples=40, deadline=None)
+@example([_SMALL, _SMALL, _SMALL, _LATE, (1, 2049, 1, False, 0)], [4, 4], 2)
 @given(WISHES, st.lists(st.integers(4, 48), max_size=3), st.integers(2, 64))
 def test_a_plan_never_promises_more_than_there_is(
     given_ones: list[tuple[int, int, int, bool, int]], gpus: list[int], ram: int

@@ -95,6 +95,11 @@ PROVEN, LIKELY = range(90, 101), range(50, 90)
 
 CASES: dict[str, tuple[DeathFacts, str, range]] = {
     "cgroup counter and SIGKILL": (facts(KILL, host=HostEvidence(cgroup=FULL)), "oom-cgroup", PROVEN),
+    "cgroup counter, and its keeper swept up the rest before anyone watched": (
+        facts(KILL, host=HostEvidence(cgroup=FULL, senders=(sent(9, "freehold-keeper"),))),
+        "oom-cgroup",
+        PROVEN,
+    ),
     "cgroup by the kernel's line": (facts(KILL, host=kernel(*MEMCG_LINES)), "oom-cgroup", PROVEN),
     "cgroup shared with others": (
         facts(KILL, host=HostEvidence(cgroup=msgspec.structs.replace(FULL, shared=True))),

@@ -61,6 +61,7 @@ def plan(wishes: Sequence[Wish], machine: MachineMemory, reserve: Reserve, price
     planner = _Planner(wishes, free_after(machine, held), reserve, price)
     for wish in in_order(wishes):
         planner.put(wish)
+    planner.make_room()
     return planner.view()
 
 
@@ -98,6 +99,15 @@ class _Planner:
     def put(self, wish: Wish) -> None:
         self._found[wish.spec.name] = self._place(wish)
 
+    def make_room(self) -> None:
+        """Who would go for whom: known when everybody has a place, for less important ones may have found
+        theirs in what was left."""
+        for one in self._found.values():
+            if one.fit == "swap":
+                fixed = self._fixed(one.wish.spec)
+                one.evicts, there = self._victims(one.wish.spec, one.ways, fixed)
+                one.placement = there or one.placement
+
     def _place(self, wish: Wish) -> _Found:
         spec = wish.spec
         fixed = self._fixed(spec)
@@ -117,8 +127,7 @@ class _Planner:
         beside = self._try(spec, good, free_with(self._empty, self._together().values()))
         if isinstance(beside, Placement):
             return _Found(wish=wish, fit="together", ways=good, placement=beside)
-        evicts = self._victims(spec, good, fixed)
-        return _Found(wish=wish, fit="swap", ways=good, placement=best, why=beside.message, evicts=evicts)
+        return _Found(wish=wish, fit="swap", ways=good, placement=best, why=beside.message)
 
     def _try(
         self, spec: ServerSpec, ways: Sequence[MemoryNeed], machine: MachineMemory
@@ -154,17 +163,19 @@ class _Planner:
 
     def _victims(
         self, spec: ServerSpec, ways: Sequence[MemoryNeed], fixed: Mapping[str, Placement]
-    ) -> tuple[str, ...]:
-        """The least important one that is enough, else the least important ones together."""
+    ) -> tuple[tuple[str, ...], Placement | None]:
+        """The least important one that is enough, else the least important ones together; and where it then
+        stands, which may be spread over more GPUs than it would take on an empty machine."""
         there = self._together()
         candidates = [name for name in reversed(there) if name not in fixed]
         tries = [(name,) for name in candidates]
         tries += [tuple(candidates[:count]) for count in range(2, len(candidates) + 1)]
         for names in tries:
             left = [placement for name, placement in there.items() if name not in names]
-            if isinstance(self._try(spec, ways, free_with(self._empty, left)), Placement):
-                return names
-        return tuple(candidates)
+            found = self._try(spec, ways, free_with(self._empty, left))
+            if isinstance(found, Placement):
+                return names, found
+        return tuple(candidates), None
 
     # -- what is told
 

@@ -21,6 +21,8 @@ from freehold.supervisor.postmortem.markers import Hit, read_markers
 _CLOCKS_APART_MS = 250
 """How far the kernel's time of a signal may lie before the time that we wrote down."""
 _JUST_BEFORE_MS = 60_000
+_KEEPER = "freehold-keeper"
+"""What the keeper process calls itself (`supervisor.keeper`)."""
 _SHELL_SIGNALS = frozenset({1, 2, 3, 4, 6, 7, 8, 9, 11, 13, 15, 24})
 """A shell reports a child ended by signal n as exit code 128 + n."""
 ASKING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
@@ -127,7 +129,8 @@ def _killing_signal(facts: DeathFacts, number: int | None) -> SignalSeen | None:
     seen = [
         one
         for one in facts.host.senders or ()
-        if facts.exit.died_ms <= 0 or one.at_ms <= facts.exit.died_ms + _CLOCKS_APART_MS
+        if (facts.exit.died_ms <= 0 or one.at_ms <= facts.exit.died_ms + _CLOCKS_APART_MS)
+        and not _swept(facts, one)
     ]
     if number is not None:
         fitting = [one for one in seen if one.signal == number]
@@ -140,6 +143,17 @@ def _killing_signal(facts: DeathFacts, number: int | None) -> SignalSeen | None:
     late = [one for one in seen if one.signal in ASKING]
     late = [one for one in late if facts.exit.died_ms - one.at_ms <= _JUST_BEFORE_MS]
     return min(late, key=lambda one: one.at_ms, default=None)
+
+
+def _swept(facts: DeathFacts, seen: SignalSeen) -> bool:
+    """A keeper that lives on writes its orders down and, when the engine is dead, kills the rest of its group:
+    within the same milliseconds, and the dead leader is of that group."""
+    return (
+        not facts.exit.keeper_lost
+        and not seen.from_kernel
+        and seen.signal == signal.SIGKILL
+        and seen.sender_comm == _KEEPER
+    )
 
 
 def _ours(facts: DeathFacts, seen: SignalSeen) -> bool:
