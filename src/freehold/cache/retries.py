@@ -15,8 +15,8 @@ import msgspec
 from freehold.cache.flights import Flight
 
 WINDOW_MS = 10_000
-"""Agents post a cut turn again at once, or after a pause of at most 8 s (the vendors' own clients). A person who
-stops an answer leaves in the same way, and pays for so long at most."""
+"""Agents post a cut turn again at once, or after a pause of at most 8 s (the vendors' own clients). A person
+who stops an answer leaves in the same way, and pays for so long at most."""
 _MOST = 256
 
 

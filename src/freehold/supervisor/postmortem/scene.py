@@ -146,8 +146,8 @@ def _killing_signal(facts: DeathFacts, number: int | None) -> SignalSeen | None:
 
 
 def _swept(facts: DeathFacts, seen: SignalSeen) -> bool:
-    """A keeper that lives on writes its orders down and, when the engine is dead, kills the rest of its group:
-    within the same milliseconds, and the dead leader is of that group."""
+    """A keeper that lives on writes its orders down. Without one it kills only the rest of a dead engine's
+    group: within the same milliseconds, and the dead leader is of that group."""
     return (
         not facts.exit.keeper_lost
         and not seen.from_kernel
