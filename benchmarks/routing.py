@@ -42,7 +42,9 @@ from freehold.routing.learn import shipped
 from freehold.routing.learn.estimator import Prior
 
 _TIMED = 600
-_ORDERS = 3
+_FEWEST = 20
+"""Prompts below which figures say nothing."""
+_ORDERS = 5
 """In which outcomes come one by one."""
 
 
@@ -90,8 +92,8 @@ def evaluate(one: Prompts, train: Prompts | None, others: list[Prompts], options
         "models": len(one.models),
         "expectations": made,
     }
-    if pair is None:
-        return found
+    if pair is None or len(data.answered(np.arange(len(data.features)), *pair)) < _FEWEST:
+        return {**found, "why": "no two models of different quality on at least 20 prompts"}
     learn = matrix(without(train, one)) if train else None
     models = sorted({*pair, *(m for p in data.more_pairs() for m in p), *pool_models(data)})
     fits = [

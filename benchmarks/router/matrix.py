@@ -58,8 +58,11 @@ class Matrix:
         return Pair(self.quality[rows, a], self.quality[rows, b], self.usd[rows, a], self.usd[rows, b])
 
     def whole_models(self) -> list[str]:
-        """Models that answered (nearly) everything, the best first."""
+        """Models that answered (nearly) everything, the best first. Where fewer than two did: those that
+        answered nearly as much as the one that answered most."""
         share = 1.0 - np.isnan(self.quality).mean(axis=0)
+        if (share >= WHOLE).sum() < 2 and share.size:
+            share = share / max(float(np.sort(share)[-2:][0]), 1e-9)
         means = np.nanmean(self.quality, axis=0)
         kept = [i for i in range(len(self.models)) if share[i] >= WHOLE]
         return [self.models[i] for i in sorted(kept, key=lambda i: -means[i])]

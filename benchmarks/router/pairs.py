@@ -81,10 +81,16 @@ def online(
     the parts, each in an order of its own: one order on one part says more of chance than of learning."""
     runs = [_online(prior, learn, judge, rows, pair, seed) for seed, rows in enumerate(parts, 1)]
     names = [name for name in runs[0] if all(name in run for run in runs)]
-    return {
-        name: {key: round(float(np.mean([run[name][key] for run in runs])), 4) for key in runs[0][name]}
-        for name in names
-    }
+    return {name: _mean([run[name] for run in runs]) for name in names}
+
+
+def _mean(runs: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Of every figure; `apgr_error`: the standard error of the mean of APGR."""
+    found = {key: round(float(np.mean([run[key] for run in runs])), 4) for key in runs[0]}
+    if len(runs) > 1 and "apgr" in found:
+        spread = float(np.std([run["apgr"] for run in runs], ddof=1))
+        found["apgr_error"] = round(spread / len(runs) ** 0.5, 4)
+    return found
 
 
 def _online(

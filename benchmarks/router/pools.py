@@ -11,15 +11,22 @@ from benchmarks.router.pairs import Fitted
 
 Array = NDArray[np.float64]
 MOST_MODELS = 12
+FEWEST_PROMPTS = 20
+"""That all models of a pool answered; the pool is made smaller otherwise."""
 POINTS = 8
 
 
 def pool_models(data: Matrix) -> list[str]:
-    """Up to a dozen models that answered everything, spread over quality."""
+    """Up to a dozen models that answered the same prompts, spread over quality."""
     whole = data.whole_models()
-    if len(whole) <= MOST_MODELS:
-        return whole
-    return [whole[round(i)] for i in np.linspace(0, len(whole) - 1, MOST_MODELS)]
+    most = min(MOST_MODELS, len(whole))
+    everything = np.arange(len(data.features))
+    while most > 2:
+        spread = [whole[round(i)] for i in np.linspace(0, len(whole) - 1, most)]
+        if len(data.answered(everything, *spread)) >= FEWEST_PROMPTS:
+            return spread
+        most -= 1
+    return list(data.choose_pair() or whole[:2])
 
 
 def pooled(fits: list[Fitted], data: Matrix, learned_on: Matrix, models: list[str]) -> dict[str, object]:

@@ -21,16 +21,24 @@ def section(results: Sequence[Result]) -> str:
         "Strong model against cheap model. APGR: share of the quality gap that is recovered, over all shares "
         "of strong calls (0.5 is chance). CPT80: share of strong calls for 80 % of the gap. cost95: cost of "
         "95 % of the strong model's quality, of strong alone. Learned: from outcomes of other prompts of the "
-        "set (5-fold, or TRAIN). Online: outcomes one by one, mean of three orders, APGR.",
+        "set (5-fold, or TRAIN). Online: APGR after so many outcomes, one by one, mean of five orders with "
+        "its standard error. The strong model is the best one that answered all prompts.",
         "",
         *_pairs(paired),
         "",
         "Cascades: local models answer first, both calls are paid; in brackets agreement, length and task "
-        "alone, on the same prompts.",
+        "alone, on the same prompts. Strong model of zeroeval: that of its README's table, "
+        "claude-3-5-sonnet-20241022.",
         "",
         *_cascades(paired),
         "",
-        "A validator tells good answers from bad (right, or right nine times of ten), and the rest goes up:",
+        "Choice among all models of a set by learned outcomes alone, no answer looked at: cost relative to "
+        "the best single model.",
+        "",
+        *_pools(paired),
+        "",
+        "A simulated validator tells good answers of the pair's cheap model from bad (right always, or nine "
+        "times of ten), and the rest goes up. Without one, the pair's cost95 is that of the first table.",
         "",
         *_validated(paired),
         "",
@@ -48,11 +56,28 @@ def _pairs(results: Sequence[Result]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|"
     for one in results:
         pair, learned = one["pair"], _learned(one["pair"])
-        online = ", ".join(f"{each['apgr']:.2f}" for each in pair["online"].values())
+        online = ", ".join(_with_error(each) for each in pair["online"].values())
         yield (
             f"| {one['set']} | {pair['cheap_quality']:.2f} / {pair['strong_quality']:.2f} "
             f"| {pair['length']['apgr']:.2f} | {pair['cold']['apgr']:.2f} | {learned['apgr']:.2f} | {online} "
             f"| {learned['cpt80']:.2f} | {learned['cost95']:.2f} |"
+        )
+
+
+def _with_error(each: Result) -> str:
+    error = each.get("apgr_error")
+    return f"{each['apgr']:.2f}" + (f" ± {error:.2f}" if error is not None else "")
+
+
+def _pools(results: Sequence[Result]) -> Iterator[str]:
+    yield "| set | models | quality for its cost (alone) | cost of its quality | cost of 95 % of it |"
+    yield "|---|---|---|---|---|"
+    for one in results:
+        pool = one["pool"]
+        yield (
+            f"| {one['set']} | {pool['models']} "
+            f"| {pool['quality_at_its_cost']:.3f} ({pool['best_single_quality']:.3f}) "
+            f"| {pool['cost_of_its_quality']:.2f} | {pool['cost95']:.2f} |"
         )
 
 
@@ -82,16 +107,33 @@ def _bars(results: Sequence[Result]) -> Iterator[str]:
     for one in results:
         name, pair = one["set"], one["pair"]
         yield _bar(f"{name}: cold APGR no worse than chance", pair["cold"]["apgr"], 0.5, more=True)
+        yield _bar(
+            f"{name}: worst step back online, APGR less two standard errors", _back(pair["online"]), 0.0
+        )
         if name == "llmrouter-local9":
             learned = _learned(pair)
             yield _bar("local9: APGR, learned", learned["apgr"], BEST_APGR, more=True)
             yield _bar("local9: CPT80, learned", learned["cpt80"], BEST_CPT80)
             mostly = one["cascade_validator"]["figures"][-1]["cost95"]
-            yield _bar("local9: cost of 95 % of the quality, cascade and outcomes", mostly, 0.35)
+            yield _bar(
+                "local9: cost of 95 % of the quality, all nine by outcomes", one["pool"]["cost95"], 0.35
+            )
+            yield _bar("local9: the same of the pair, with a validator right 9 of 10", mostly, 0.35)
+            yield _bar("local9: the same of the pair, no validator", learned["cost95"], 0.35)
         if name == "zeroeval":
             yield from _zeroeval(one["cascades"])
         pool = one["decision_ms"]
         yield _bar(f"{name}: decision p50, {pool['pool_models']:.0f} models, ms", pool["pool_p50"], 1.0)
+
+
+def _back(online: Mapping[str, Result]) -> float:
+    """By how much more than noise it was worse after more outcomes than at any time before; 0: never."""
+    steps, worst = list(online.values()), 0.0
+    for number, after in enumerate(steps):
+        for before in steps[:number]:
+            noise = 2 * (before.get("apgr_error", 0.0) ** 2 + after.get("apgr_error", 0.0) ** 2) ** 0.5
+            worst = max(worst, before["apgr"] - after["apgr"] - noise)
+    return worst
 
 
 def _zeroeval(cascades: Sequence[Result]) -> Iterator[str]:

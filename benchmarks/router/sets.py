@@ -7,9 +7,13 @@ import gzip
 import io
 import json
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 
 from benchmarks.router.prices import cost_usd
+
+_LONGEST_FIELD = 1 << 28
+"""Characters of an answer."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +61,41 @@ def read_set(folder: Path) -> Prompts:
             prompts.tasks.append(str(row.get("task") or ""))
             prompts.extra.append({k: str(v) for k, v in row.items() if k not in {"id", "prompt", "task"}})
     known = {one: len(text) / 4 for one, text in zip(prompts.ids, prompts.texts, strict=True)}
-    answers = {(r["id"], r["model"]): r["answer"] for r in _rows(folder / "answers.csv.gz")}
-    for row in _rows(folder / "outcomes.csv.gz"):
+    answers = {(r["id"], r["model"]): r.get("answer") for r in _rows(folder / "answers.csv.gz")}
+    rows = [(r, quality) for r in _rows(folder / "outcomes.csv.gz") if (quality := _quality(r)) is not None]
+    paid = any(_number(row, "cost_usd") for row, _ in rows)
+    for row, quality in rows:
         one, model = row["id"], row["model"]
-        if one not in known or not row["quality"]:
+        if one not in known:
             continue
-        tokens = float(row["in_tokens"] or known[one]), float(row["out_tokens"] or 0) or None
-        usd = float(row["cost_usd"]) if row["cost_usd"] else cost_usd(model, tokens[0], tokens[1])
-        outcome = Outcome(float(row["quality"]), usd, tokens[1], answers.get((one, model)))
+        tokens = _number(row, "in_tokens") or known[one], _number(row, "out_tokens") or None
+        usd = _number(row, "cost_usd") if paid else None
+        if usd is None:
+            usd = cost_usd(model, tokens[0], tokens[1])
+        outcome = Outcome(quality, usd, tokens[1], answers.get((one, model)))
         prompts.models.setdefault(model, {})[one] = outcome
     return prompts
+
+
+def _quality(row: dict[str, str]) -> float | None:
+    """0..1, `true` and `false` as well; None where the answer was not graded."""
+    word = (row.get("quality") or "").strip().lower()
+    found = {"true": 1.0, "false": 0.0}.get(word, _number(row, "quality"))
+    return None if found is None else min(max(found, 0.0), 1.0)
+
+
+def _number(row: dict[str, str], column: str) -> float | None:
+    """None where the column is missing, empty or no number."""
+    try:
+        found = float(row.get(column) or "nan")
+    except ValueError:
+        return None
+    return found if isfinite(found) else None
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
+    csv.field_size_limit(_LONGEST_FIELD)
     with gzip.open(path, "rb") as raw:
-        return list(csv.DictReader(io.TextIOWrapper(raw, encoding="utf-8")))
+        return list(csv.DictReader(io.TextIOWrapper(raw, encoding="utf-8-sig")))
