@@ -28,8 +28,9 @@ PRICE = RateOverride(input=0, output=1_000_000 * USD // 1000)
 class Purse:
     """Budgets without a disk."""
 
-    def __init__(self, limit_usd: float, scope: str = "all") -> None:
-        self.book = BudgetBook(rules_of([BudgetConfig(scope=scope, limit_usd=limit_usd, window="total")]))
+    def __init__(self, limit_usd: float, scope: str = "all", **more: Any) -> None:
+        budget = BudgetConfig(scope=scope, limit_usd=limit_usd, window="total", **more)
+        self.book = BudgetBook(rules_of([budget]))
         self.queue = BudgetQueue(self.book)
         self.told: list[BudgetEvent] = []
 
@@ -96,6 +97,21 @@ async def test_a_limit_is_set_only_where_it_is_needed_and_leaves_room_for_an_ans
         unlimited(house, n=n)
         bodies = [json.loads(one.body).get("max_tokens") for one in house.upstreams.sent]
         assert bodies == ([] if sent == 0 else [sent])
+
+
+@pytest.mark.parametrize("action", ["refuse", "degrade", "ask"])
+async def test_that_calls_no_longer_fit_is_told_of_calls_that_are_not_sent_alone(action: str) -> None:
+    purse = Purse(1.0, on_limit=action)
+    async with house_with(purse) as house:
+        unlimited(house)
+        assert json.loads(house.upstreams.sent[0].body)["max_tokens"] == 1000
+        assert purse.told == [], "it was sent, if for a shorter answer"
+        house.upstreams.sent[0].connect()
+        house.upstreams.sent[0].begin(200, JSON)
+        house.upstreams.sent[0].say(json.dumps(WHOLE).encode())
+        house.upstreams.sent[0].complete()
+        house.ask(PATHS["chat"], asking("chat", "alpha/m", stream=False) | {"max_tokens": 5000})
+        assert [event.kind for event in purse.told] == ["refused"]
 
 
 async def test_the_same_place_again_gets_the_same_limit() -> None:

@@ -103,6 +103,42 @@ def test_prices_count_from_the_next_call_on(files: Files, upstream: Standin) -> 
     assert after.price_snapshot != before.price_snapshot
 
 
+@pytest.mark.parametrize("budgets", [[], [budget(1.0)]])
+def test_a_call_under_way_is_paid_at_the_prices_of_its_start(
+    files: Files, upstream: Standin, budgets: list[dict[str, Any]]
+) -> None:
+    if budgets:
+        files.change(budgets=budgets)
+    ask(files.house, "alpha/m", max_tokens=10)
+    before = files.house.receipt()
+    upstream.default = Behaviour(hold_head="g")
+    caller = threading.Thread(target=ask, args=(files.house, "alpha/m"), kwargs={"max_tokens": 10})
+    caller.start()
+    upstream.wait_for(2)
+    dearer = priced(upstream, input_usd=INPUT_USD * 100, output_usd=1500.0)
+    assert files.change(budgets=budgets, prices=dearer) == {"prices": "done"}
+    upstream.gate("g").open()
+    caller.join(10)
+    (receipt,) = files.house.wait_receipts(1)
+    assert (receipt.cost_nanos, receipt.price_snapshot) == (before.cost_nanos, before.price_snapshot)
+    assert before.price_snapshot
+
+
+def test_a_price_that_is_said_while_a_call_is_under_way_is_better_than_none(
+    files: Files, upstream: Standin
+) -> None:
+    files.change(prices={})
+    upstream.default = Behaviour(hold_head="g")
+    caller = threading.Thread(target=ask, args=(files.house, "alpha/m"), kwargs={"max_tokens": 10})
+    caller.start()
+    upstream.wait_for(1)
+    assert files.change() == {"prices": "done"}
+    upstream.gate("g").open()
+    caller.join(10)
+    (receipt,) = files.house.wait_receipts(1)
+    assert receipt.cost_state == "computed" and receipt.cost_nanos > 0
+
+
 def test_answers_are_kept_from_now_on_and_no_more_after_that(files: Files, upstream: Standin) -> None:
     def twice() -> list[str]:
         for _ in range(2):

@@ -10,12 +10,15 @@ from freehold.cache.flights import Flight
 from freehold.core.catalog import Dialect
 from freehold.core.errors import CallError
 from freehold.core.servers import Lease, LeaseAsk
+from freehold.core.usage import Usage
+from freehold.costs.prices import Rates
 from freehold.gateway.bad_answer import BadAnswer
 from freehold.gateway.candidates import Candidates
 from freehold.gateway.climb import Climb
 from freehold.gateway.connection import ServerConnection
 from freehold.gateway.facts import Facts
 from freehold.gateway.kept import Kept
+from freehold.gateway.parts import Cost
 from freehold.gateway.peek import NOTHING_SEEN
 from freehold.gateway.prepared import Prepared
 from freehold.gateway.record import NOTHING_USED, Measured
@@ -67,6 +70,7 @@ class CallState:
         "measured",
         "money",
         "prepared",
+        "prices",
         "relay",
         "request",
         "request_bytes",
@@ -86,7 +90,8 @@ class CallState:
     )
 
     def __init__(self, gateway: Gateway, conn: ServerConnection, request: Request, facts: Facts) -> None:
-        self.gateway = gateway
+        # The prices in force when it began: what it is held at is what it is paid at.
+        self.gateway, self.prices = gateway, gateway.prices
         self.facts = facts
         self.conn = conn
         self.request = request
@@ -136,6 +141,19 @@ class CallState:
         self.following: Following | None = None
         """Its answer, where others may have it, too; and the answer of another call that it gets."""
         self._timer: asyncio.TimerHandle | None = None
+
+    def price(self, target: Target, usage: Usage, billed: int | None = None) -> Cost:
+        """What an attempt there has cost. Where the prices of its start know none, today's are asked."""
+        deployment, at_ms = target.deployment, self.started_ms
+        asked = (target.price_id, deployment.provider, deployment.model_id, usage, at_ms, billed)
+        cost = self.prices.price(*asked)
+        now = self.gateway.prices
+        return now.price(*asked) if cost.state == "unknown" and now is not self.prices else cost
+
+    def rates(self, target: Target) -> Rates | None:
+        """What tokens cost there; None when nobody knows."""
+        deployment = target.deployment
+        return self.prices.rates(target.price_id, deployment.provider, deployment.model_id, self.started_ms)
 
     def signs_silent(self) -> bool:
         """Whether nothing was sent to the client yet while it waited."""

@@ -11,8 +11,6 @@ from collections.abc import Callable, Coroutine
 
 from freehold.core.catalog import Catalog
 from freehold.core.errors import CallError
-from freehold.core.usage import Usage
-from freehold.costs.prices import Rates
 from freehold.gateway import local
 from freehold.gateway.access import Admitted, admit
 from freehold.gateway.asgi import AsgiApp, AsgiExchange
@@ -24,11 +22,10 @@ from freehold.gateway.facts import Facts
 from freehold.gateway.hedging import Hedging
 from freehold.gateway.ids import ReceiptIds
 from freehold.gateway.marking import Marker
-from freehold.gateway.parts import Cost, Parts, Prices
+from freehold.gateway.parts import Parts, Prices
 from freehold.gateway.places import Places
 from freehold.gateway.request import Handler, Request
 from freehold.gateway.sharing import Sharing
-from freehold.gateway.targets import Target
 from freehold.gateway.upload import UploadCall
 from freehold.gateway.upstream import UpstreamPool
 from freehold.receipts.entries import Receipt
@@ -209,14 +206,6 @@ class Gateway(Places):
         return exchange
 
     # -- used by calls
-
-    def price(self, target: Target, model_id: str, usage: Usage, at_ms: int, billed: int | None) -> Cost:
-        return self.prices.price(target.price_id, target.deployment.provider, model_id, usage, at_ms, billed)
-
-    def rates(self, target: Target, at_ms: int) -> Rates | None:
-        """What tokens cost there; None when nobody knows."""
-        deployment = target.deployment
-        return self.prices.rates(target.price_id, deployment.provider, deployment.model_id, at_ms)
 
     def record(self, receipt: Receipt, call: Call, then: Callable[[], None] | None) -> None:
         """Store the receipt of an ended call, then run `then`.

@@ -76,7 +76,7 @@ def _told(
     cut = outcome in _CUT and not tap.terminal and usage.visible_out < events
     if cut and billed is None:  # Messages tell their input at the start, and one token of output
         usage = unfinished_usage(usage, events)
-    cost = call.gateway.price(target, deployment.model_id, usage, call.started_ms, billed)
+    cost = call.price(target, usage, billed)
     state: CostState = cost.state
     return Measured(
         usage=usage,
@@ -89,7 +89,7 @@ def _told(
 
 
 def _estimated(call: CallState, target: Target, usage: Usage) -> Measured:
-    cost = call.gateway.price(target, target.deployment.model_id, usage, call.started_ms, None)
+    cost = call.price(target, usage)
     return Measured(
         usage=usage,
         usage_state="estimated",

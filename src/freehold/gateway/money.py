@@ -46,8 +46,8 @@ class Money:
         self._waiting: Waiting | None = None
         self.limit = 0
         """Tokens that the answer may have, because there is not money for more; 0: as the client says."""
-        self._last: CallError | None = None
-        """What the client is told if not even a short answer can be paid: nobody else is to be asked."""
+        self._last: Denial | None = None
+        """What is said if not even a short answer can be paid: nobody else is to be asked."""
         self._spent: list[tuple[Hold, Measured]] = []
         """Of answers that were not good enough."""
 
@@ -69,14 +69,14 @@ class Money:
             return True
         if bounds.costs_nothing(call.endpoint, call.request):
             return True
-        rates = call.gateway.rates(target, call.started_ms)
+        rates = call.rates(target)
         length = call.request.length
         worst = bounds.worst_nanos(rates, call.endpoint, prepared, target, length)
         self._place = name
         payer = payer_of(call, target.deployment)
         worst = self._limited(payer, rates, worst, target, prepared)
         if self._last is not None and not self.limit:
-            call.refuse(self._last)
+            self._refuse(self._last)
             return False
         answer = self._budgets.queue.hold(payer, worst, call.started_ms, call.id, self._answered)
         if isinstance(answer, Hold):
@@ -113,7 +113,7 @@ class Money:
         call = self._call
         if target.deployment.server is not None or bounds.costs_nothing(call.endpoint, call.request):
             return True
-        rates = call.gateway.rates(target, call.started_ms)
+        rates = call.rates(target)
         worst = bounds.worst_nanos(rates, call.endpoint, prepared, target, call.request.length)
         payer = payer_of(call, target.deployment)
         answer = self._budgets.book.hold(payer, worst, call.started_ms, call.id)
@@ -214,16 +214,22 @@ class Money:
 
     def _denied(self, denial: Denial) -> None:
         """The next candidate, a cheaper one that was not asked for, or no."""
-        call = self._call
         self._place = ""
-        self._budgets.tell(denial.events)
-        error = refusals.no_money(denial, call.gateway.clock.now_ms())
         if self._onward(denial):
-            call.pass_over(error, OVER)
+            self._call.pass_over(self._told(denial), OVER)
         elif self._last is None:
-            self._try_less(error)
+            self._try_less(denial)
         else:
-            call.refuse(error)
+            self._refuse(denial)
+
+    def _refuse(self, denial: Denial) -> None:
+        self._call.refuse(self._told(denial))
+
+    def _told(self, denial: Denial) -> CallError:
+        """Who may want to know that there was no room is told, too."""
+        now_ms = self._call.gateway.clock.now_ms()
+        self._budgets.tell(denial.told(now_ms))
+        return refusals.no_money(denial, now_ms)
 
     def _onward(self, denial: Denial) -> bool:
         """Whether somebody else may be asked. Behind a place that the router chose stand dearer ones: of
@@ -237,12 +243,12 @@ class Money:
             return free or _of_a_place(denial.budget) or (call.climb is None and degrades)
         return call.climb is None and degrades and deciding.cheaper(call, denial.left_nanos)
 
-    def _try_less(self, error: CallError) -> None:
+    def _try_less(self, denial: Denial) -> None:
         """Nobody else is there: the same place with a limit for the answer, or no."""
         call = self._call
         target, prepared = call.target, call.prepared
         assert target is not None and prepared is not None
-        self._last = error
+        self._last = denial
         if self.seek(target, prepared):
             call.dispatch()
 

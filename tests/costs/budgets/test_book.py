@@ -154,7 +154,7 @@ def test_what_others_only_hold_may_come_back_in_a_moment() -> None:
     denial = denied(book.hold(ANNA, 20 * CENT, T0, "c2"))
     assert denial.may_free_up
     assert denial.retry_after_s(T0) == 1
-    assert denial.events == ()
+    assert denial.told(T0) == ()
 
 
 def test_what_never_fits_is_a_matter_for_a_purse() -> None:
@@ -273,9 +273,17 @@ def test_marks_are_told_once_for_each_window() -> None:
 
 def test_the_first_call_that_does_not_fit_is_told_once() -> None:
     book = BudgetBook(rules({"scope": "all", "limit_usd": 1, "window": "day", "notify": []}))
-    events = [denied(book.hold(ANNA, 2 * USD, T0 + n, "c")).events for n in range(3)]
+    events = [denied(book.hold(ANNA, 2 * USD, T0 + n, "c")).told(T0 + n) for n in range(3)]
     assert [[event.kind for event in each] for each in events] == [["refused"], [], []]
-    assert [e.kind for e in denied(book.hold(ANNA, 2 * USD, T0 + DAY, "c")).events] == ["refused"]
+    next_day = denied(book.hold(ANNA, 2 * USD, T0 + DAY, "c")).told(T0 + DAY)
+    assert [event.kind for event in next_day] == ["refused"]
+
+
+def test_a_denial_that_is_kept_to_oneself_does_not_spare_the_next_one_from_being_told() -> None:
+    book = BudgetBook(rules({"scope": "all", "limit_usd": 1, "window": "day", "notify": []}))
+    denied(book.hold(ANNA, 2 * USD, T0, "c"))
+    (event,) = denied(book.hold(ANNA, 2 * USD, T0, "c")).told(T0)
+    assert event.kind == "refused"
 
 
 def test_windows_that_are_over_are_forgotten_and_open_ones_kept() -> None:

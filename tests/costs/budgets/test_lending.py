@@ -134,12 +134,12 @@ def test_whoever_can_allow_more_is_told_how_and_told_again_after_the_next_time()
     refused = denied(book.hold(who, 2 * USD, T0, "c1"))
     command = """freehold budgets grant 'agent:it'"'"'s me per day' USD"""
     assert refused.message.endswith("Whoever runs Freehold may allow more, and was told so.")
-    assert [event.text.endswith(f"to allow more: {command}") for event in refused.events] == [True]
-    assert not denied(book.hold(who, 2 * USD, T0, "c2")).events
+    assert [event.text.endswith(f"to allow more: {command}") for event in refused.told(T0)] == [True]
+    assert not denied(book.hold(who, 2 * USD, T0, "c2")).told(T0)
     assert subject_in("agent:* per day", name) == "it's me"
     book.grant(book.account("agent:* per day", "it's me", T0), USD, T0)
     book.settle(held(book.hold(who, 2 * USD, T0, "c3")), 2 * USD, T0)
-    assert denied(book.hold(who, 2 * USD, T0, "c4")).events
+    assert denied(book.hold(who, 2 * USD, T0, "c4")).told(T0)
 
 
 @given(text(max_size=12))

@@ -96,7 +96,13 @@ class Denial(msgspec.Struct, frozen=True, kw_only=True):
     """When time alone makes room (the next window, or what leaves a rolling one); None: never. UTC, in
     milliseconds."""
     detail: str = ""
-    events: tuple[BudgetEvent, ...] = ()
+    full: tuple[Account, ...] = ()
+    """Those that have no room for it, whatever the calls under way give back."""
+
+    def told(self, now_ms: int) -> tuple[BudgetEvent, ...]:
+        """What is to be told where the call is really not sent: that a budget has no room, once for each
+        window."""
+        return tuple(event for account in self.full for event in account.refused(now_ms))
 
     def retry_after_s(self, now_ms: int) -> float | None:
         """When it is worth to ask again."""

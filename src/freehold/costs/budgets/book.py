@@ -94,10 +94,10 @@ class BudgetBook:
         if worst_nanos:
             for balances in matched.hard:
                 if worst_nanos > balances[FREE]:
-                    return without_room(matched, worst_nanos, now_ms)
+                    return without_room(matched, worst_nanos)
             for account in matched.watched:
                 if account.full:
-                    return without_room(matched, worst_nanos, now_ms)
+                    return without_room(matched, worst_nanos)
         if not (worst_nanos and matched.accounts):
             return Hold(call, 0, 0, now_ms, who, ())
         self._count = number = self._count + 1

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from freehold.costs.budgets.accounts import FREE, HELD, Account
-from freehold.costs.budgets.answers import Ask, BudgetEvent, Code, Degrade, Denial
+from freehold.costs.budgets.answers import Ask, Code, Degrade, Denial
 from freehold.costs.budgets.postings import who_bytes
 from freehold.costs.budgets.scopes import Payer
 
@@ -53,10 +53,10 @@ def matched_of(who: Payer, accounts: Sequence[Account], span: tuple[int, int]) -
 def without_price(matched: Matched, model: str) -> Denial:
     """No bound is known for what the call can cost."""
     account = next(each for each in matched.accounts if each.rule.hard and each.rule.ceiling_nanos is None)
-    return _said(account, 0, "budget_price_unknown", (), model)
+    return _said(account, 0, "budget_price_unknown", model)
 
 
-def without_room(matched: Matched, nanos: int, now_ms: int) -> Denial:
+def without_room(matched: Matched, nanos: int) -> Denial:
     """Some account has no room for the call. Named is the one that is strictest about it, and then the one
     that has no room for longest."""
     full = [
@@ -66,9 +66,9 @@ def without_room(matched: Matched, nanos: int, now_ms: int) -> Denial:
     ]
     account = max(full, key=lambda each: (_SEVERITY[each.rule.action], _how_long(each, nanos)))
     others_wait = all(_may_free_up(each, nanos) for each in full)
-    events = tuple(event for each in full if not _may_free_up(each, nanos) for event in each.refused(now_ms))
-    said = _said(account, nanos, "budget_exhausted", events)
-    return msgspec.structs.replace(said, may_free_up=others_wait)
+    said = _said(account, nanos, "budget_exhausted")
+    for_good = tuple(each for each in full if not _may_free_up(each, nanos))
+    return msgspec.structs.replace(said, may_free_up=others_wait, full=for_good)
 
 
 def _how_long(account: Account, nanos: int) -> float:
@@ -83,9 +83,7 @@ def _may_free_up(account: Account, nanos: int) -> bool:
     return account.rule.hard and account.balances[FREE] + account.balances[HELD] >= nanos
 
 
-def _said(
-    account: Account, nanos: int, code: Code, events: tuple[BudgetEvent, ...], detail: str = ""
-) -> Denial:
+def _said(account: Account, nanos: int, code: Code, detail: str = "") -> Denial:
     kind = {"degrade": Degrade, "ask": Ask}.get(account.rule.action or "", Denial)
     return kind(
         code=code,
@@ -97,5 +95,4 @@ def _said(
         held_nanos=account.balances[HELD],
         may_free_up_at=account.frees_ms(nanos),
         detail=detail,
-        events=events,
     )
