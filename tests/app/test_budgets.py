@@ -14,11 +14,14 @@ from freehold.core.config_budgets import BudgetConfig
 from freehold.core.usage import Usage
 from freehold.costs.budgets.accounts import EXPIRED, FREE, SPENT
 from freehold.costs.budgets.answers import Hold
+from freehold.costs.budgets.book import BudgetBook
 from freehold.costs.budgets.journal import read_segments
 from freehold.costs.budgets.postings import standing_of
 from freehold.costs.budgets.scopes import Payer
-from freehold.receipts.entries import Receipt
+from freehold.receipts.entries import Attempt, Receipt
 from freehold.receipts.ledger import Ledger
+from freehold.receipts.query import open_readonly
+from freehold.receipts.sums import Between, calls, sums
 from tests.cli.ledgers import FixedClock
 from tests.costs.budgets.budgeting import CENT, DAY, HOUR, T0, USD, in_balance, only
 
@@ -122,6 +125,59 @@ def test_electricity_of_our_own_machine_is_no_matter_of_budgets(tmp_path: Path) 
     assert only(house.book).balances[SPENT] == 30 * CENT
     (tmp_path / "receipts.db").unlink()
     assert only(opened(tmp_path).book).balances[SPENT] == 30 * CENT, "also from the log alone"
+
+
+def test_an_answer_that_was_not_given_is_on_the_accounts_of_who_made_it(tmp_path: Path) -> None:
+    """A server of ours answered in the end; before it, two providers were paid."""
+    usage = Usage(fresh_in=10, visible_out=5)
+    tried = (
+        Attempt(deployment="openai/gpt-5", cost_nanos=10 * CENT, usage=usage),
+        Attempt(deployment="other/m", cost_nanos=20 * CENT, usage=usage),
+        Attempt(deployment="big"),
+    )
+    own = replace(
+        receipt("r1", 37 * CENT),
+        provider="",
+        server="big",
+        deployment="big",
+        attempts=tried,
+        usage=Usage(fresh_in=50, visible_out=20),
+    )
+    record(tmp_path, own, receipt("r2", 40 * CENT))
+    labels = ("all per day", "agent:* per 2h", "model:* per 2h", "provider:* per day", "session:s1 per day")
+    budgets = tuple(
+        BudgetConfig(scope=label.split()[0], limit_usd=1, window=label.split()[-1]) for label in labels
+    )
+    wanted = {
+        ("all per day", ""): 70,
+        ("agent:* per 2h", "anna"): 70,
+        ("model:* per 2h", "openai/gpt-5"): 50,
+        ("model:* per 2h", "other/m"): 20,
+        ("provider:* per day", "openai"): 50,
+        ("provider:* per day", "other"): 20,
+        ("session:s1 per day", "s1"): 70,
+    }
+
+    def spent(book: BudgetBook) -> dict[tuple[str, str], int]:
+        return {(each.rule.label, each.subject): each.used // CENT for each in book.accounts()}
+
+    assert spent(opened(tmp_path, *budgets).book) == wanted
+    late = opened(tmp_path, BudgetConfig(scope="key:k", limit_usd=1))
+    late.use(budgets, T0)
+    assert spent(late.book) == wanted, "also when the budgets come later"
+    with open_readonly(tmp_path) as db:
+        found = {row.by[0]: row for row in sums(db, ("provider",), Between(0, 1 << 50))}
+        assert {name: row.cost_nanos // CENT for name, row in found.items()} == {
+            "openai": 50,
+            "other": 20,
+            "": 7,
+        }
+        assert [found[name].usage.visible_out for name in ("openai", "other", "")] == [5, 5, 10]
+        call = next(call for call in calls(db, Between(0, 1 << 50)) if call.id == "r1")
+        assert (call.cost_nanos, call.other_nanos) == (37 * CENT, 30 * CENT)
+        assert call.usage == Usage(fresh_in=30, visible_out=10), "of the answer that was given"
+    (tmp_path / "receipts.db").unlink()
+    assert spent(opened(tmp_path, *budgets).book) == wanted, "also from the log alone"
 
 
 def test_limits_may_be_changed_between_two_runs(tmp_path: Path) -> None:

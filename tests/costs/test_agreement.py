@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freehold.core.usage import Usage
-from freehold.receipts.entries import Receipt
+from freehold.receipts.entries import Attempt, Receipt
 from freehold.receipts.meters import TOKEN_BUCKETS, MeterReader
 from freehold.receipts.query import costs, open_readonly, totals
 from freehold.receipts.sums import Between, calls, sums
@@ -27,12 +27,14 @@ EVER = Between(0, 1 << 50)
 BOUNDS_US = (1000, 1_000_000)
 
 _amounts = st.integers(0, 10**13)
+_counts = st.integers(0, 10**6)
 _words = st.sampled_from(["", "a", "b", "c"])
 _receipts = st.lists(
     st.builds(
-        lambda number, nanos, tokens, state, words, outcome: make_receipt(
+        lambda number, nanos, tokens, state, words, outcome, attempts: make_receipt(
             number,
             cost_nanos=nanos,
+            attempts=attempts,
             cost_state=state,
             usage=Usage(**dict(zip(Usage.__struct_fields__, tokens, strict=True))),
             outcome=outcome,
@@ -50,6 +52,15 @@ _receipts = st.lists(
         st.sampled_from(["billed", "computed", "estimated", "unknown", "free"]),
         st.tuples(*[_words] * 7),
         st.sampled_from(["ok", "error", "refused", "cancelled", "truncated"]),
+        st.lists(
+            st.builds(
+                Attempt,
+                deployment=st.sampled_from(["a/m", "b/m", "c"]),
+                cost_nanos=_amounts,
+                usage=st.builds(Usage, fresh_in=_counts, reasoning=_counts),
+            ),
+            max_size=3,
+        ).map(tuple),
     ),
     max_size=40,
 )

@@ -15,7 +15,7 @@ def charged(model: str, nanos: int) -> Charged:
 
 
 def fixed(**prices: int) -> Price:
-    return lambda _provider, model, _usage, _at_ms: prices.get(model)
+    return lambda call: prices.get(call.model)
 
 
 @pytest.mark.parametrize(

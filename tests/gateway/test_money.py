@@ -6,7 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from freehold.core.config_budgets import BudgetConfig
 from freehold.costs.book import PriceBook
@@ -16,8 +18,10 @@ from freehold.costs.budgets.book import BudgetBook
 from freehold.costs.budgets.queue import BudgetQueue
 from freehold.costs.budgets.rules import rules_of
 from freehold.costs.overrides import RateOverride
+from freehold.costs.prices import ListedPrices
+from freehold.costs.table import Clause, Model, Provider, Table, Terms
 from tests.gateway.calls import JSON, PATHS, WHOLE, asking, turns, until
-from tests.gateway.rooms import House
+from tests.gateway.rooms import CATALOG, House
 from tests.gateway.wires import Transport
 
 USD = 10**9
@@ -136,6 +140,35 @@ async def test_a_short_answer_where_no_other_candidate_is_under_another_budget()
         unlimited(house, "two")
         assert house.upstreams.sent[0].origin.host == "alpha"
         assert json.loads(house.upstreams.sent[0].body)["max_tokens"] == 1000
+
+
+def tiered() -> PriceBook:
+    """`m` of `alpha` costs a thousandth of a dollar for each token of an answer, and twice that in haste."""
+    usual, hasty = (ListedPrices(input=0, output=factor * PRICE.output) for factor in (1, 2))
+    terms = (Terms(base=usual),)
+    variants = (Terms(base=hasty, when={"service_tier": "priority"}),)
+    model = Model(id="m", match=Clause(equals=("m",)), prices=terms, variants=variants)
+    rows = msgspec.json.encode(Provider(models=(model,)))
+    return PriceBook(Table(providers={"vendor": msgspec.Raw(rows)}), "hash")
+
+
+@pytest.mark.parametrize("given", ["priority", "default"])
+async def test_haste_is_held_at_its_price_and_paid_as_the_answer_says(given: str) -> None:
+    purse = Purse(1.0)
+    async with house_with(purse) as house:
+        house.gateway.prices = tiered()
+        alpha = replace(CATALOG.providers["alpha"], price_as="vendor")
+        house.gateway.use_catalog(replace(CATALOG, providers={**CATALOG.providers, "alpha": alpha}))
+        house.ask(PATHS["chat"], asking("chat", "alpha/m", stream=False) | {"service_tier": "priority"})
+        assert purse.usd(HELD) == pytest.approx(0.018), "nine tokens are allowed"
+        (sent,) = house.upstreams.sent
+        sent.connect()
+        sent.begin(200, JSON)
+        sent.say(json.dumps(WHOLE | {"service_tier": given}).encode())
+        sent.complete()
+        assert purse.usd(SPENT) == (0.002 if given == "priority" else 0.001)
+        (receipt,) = house.ledger.receipts
+        assert receipt.price_terms == ("service_tier=priority" if given == "priority" else "")
 
 
 async def test_an_attempt_that_was_never_heard_of_again_counts_in_full() -> None:

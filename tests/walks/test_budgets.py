@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 import threading
@@ -181,6 +182,50 @@ def test_a_call_that_does_not_fit_goes_to_a_cheaper_place_where_that_is_wanted(
         assert answer.status == 200
         assert answer.header("x-freehold-deployment") == "home/m0"
         assert "alpha/m0 is over the budget" in (answer.header("x-freehold-route") or "")
+    finally:
+        house.stop()
+
+
+def test_a_paid_answer_that_was_not_good_enough_counts_also_where_our_own_server_gives_the_better_one(
+    tmp_path: Path, upstream: Standin
+) -> None:
+    upstream.by_model["m0"] = Behaviour(pieces=("I'm sorry, but I cannot help with that request. ",) * 4)
+    house = House(
+        tmp_path,
+        {
+            "providers": {"alpha": provider(upstream, models=["m0"])},
+            "prices": priced(upstream),
+            "servers": {"own": {"adopt": upstream.url, "model": "m1", "health": "/v1/models"}},
+            "tiers": {"balanced": ["alpha/m0"], "premium": ["own"]},
+            "routing": {"explore": 0, "tasks": {"chat": "balanced"}},
+            "budgets": [{"scope": "provider:alpha", "limit_usd": 1.0, "window": "total"}],
+        },
+    )
+    try:
+        said = {"x-freehold-task": "chat"}
+        answer = ask(house, "auto", "How do I sharpen a knife?", headers=said, max_tokens=500)
+        assert (answer.status, answer.header("x-freehold-deployment")) == (200, "own")
+        receipt = house.receipt()
+        paid, own = receipt.attempts
+        assert (paid.deployment, own.deployment, receipt.provider) == ("alpha/m0", "own", "")
+        assert paid.cost_nanos == receipt.cost_nanos == 11 * 3_000 + 4 * 15_000
+        assert (paid.usage.input_total, paid.usage.output_total) == (11, 4)
+        assert shown(house)["spent_nanos"] == paid.cost_nanos
+        house.stop()
+        assert shown(house)["spent_nanos"] == paid.cost_nanos, "from the state folder"
+        house.restart()
+        assert shown(house)["spent_nanos"] == paid.cost_nanos, "and again in force"
+        told = json.loads(house.run("costs", "--by", "provider", "--json", "--home", str(house.home)).stdout)
+        assert {row["name"]: sum(row["cost_nanos"].values()) for row in told} == {
+            "alpha": paid.cost_nanos,
+            "": 0,
+        }
+        assert house.run("receipts", "verify", "--home", str(house.home)).returncode == 0
+        focus = tmp_path / "charges.csv"
+        assert house.run("costs", "--focus", str(focus), "--month", "this").returncode == 0
+        charges = list(csv.DictReader(focus.read_text().splitlines()))
+        billed = {row["x_Deployment"]: row["BilledCost"] for row in charges}
+        assert billed == {"alpha/m0": "0.000093", "own": "0"}, "one row for each who was paid"
     finally:
         house.stop()
 

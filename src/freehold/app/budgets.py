@@ -6,7 +6,7 @@ The gateway asks `queue` of each call; where no budget was ever configured there
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from freehold.core.clock import Clock
@@ -80,9 +80,10 @@ class HouseBudgets:
         for rule, sums in zip(fresh, spending.sums, strict=True):
             _fill(self.book, rule, sums)
             for receipt in spending.newer:
-                subject = subject_of(rule.scope, payer_of(receipt))
-                if paid_nanos(receipt) and subject is not None:
-                    self.book.spent_by(rule.label, subject, receipt.cost_nanos, receipt.started_ms)
+                for payer, nanos in payments(receipt):
+                    subject = subject_of(rule.scope, payer)
+                    if subject is not None:
+                        self.book.spent_by(rule.label, subject, nanos, receipt.started_ms)
 
     async def keep(self, clock: Clock, every_s: float = TICK_S) -> None:
         """Write down and forget what has ended, and let nobody wait for too long; until it is cancelled."""
@@ -108,8 +109,8 @@ class HouseBudgets:
 
     def spent(self, receipt: Receipt) -> None:
         """A call that did not come through here has cost money."""
-        if paid_nanos(receipt):
-            self.tell(self.book.spent(payer_of(receipt), receipt.cost_nanos, receipt.started_ms))
+        for payer, nanos in payments(receipt):
+            self.tell(self.book.spent(payer, nanos, receipt.started_ms))
 
     def grant(self, name: str, nanos: int, now_ms: int) -> BudgetView:
         """Allow a budget more than its limit, in its present window; below zero takes back. `name` as views
@@ -178,8 +179,8 @@ def book_of(rules: Sequence[Rule], spending: Spending, standing: Standing) -> Bu
     for rule, sums in zip(rules, spending.sums, strict=True):
         _fill(book, rule, sums)
     for receipt in spending.newer:
-        if paid_nanos(receipt):
-            book.spent(payer_of(receipt), receipt.cost_nanos, receipt.started_ms)
+        for payer, nanos in payments(receipt):
+            book.spent(payer, nanos, receipt.started_ms)
     for posting in standing.expired:
         book.expired(posting, again=True)
     for posting in standing.moved:
@@ -194,17 +195,23 @@ def _fill(book: BudgetBook, rule: Rule, sums: Iterable[Spent]) -> None:
             book.spent_by(rule.label, subject, spent.nanos, spent.at_ms)
 
 
-def paid_nanos(receipt: Receipt) -> int:
-    """What was paid to a provider: electricity and wear of our own machine are no matter of budgets."""
-    own = receipt.deployment and not receipt.provider
-    return 0 if own else receipt.cost_nanos
+def payments(receipt: Receipt) -> Iterator[tuple[Payer, int]]:
+    """What was paid to providers, and whose accounts it is on: for the answer that was given, and for those
+    that were not. Electricity and wear of our own machine are no matter of budgets."""
+    rest = receipt.cost_nanos
+    for each in receipt.attempts:
+        rest -= each.cost_nanos
+        if each.cost_nanos and each.provider:
+            yield payer_of(receipt, each.provider, each.deployment), each.cost_nanos
+    if rest and (receipt.provider or not receipt.deployment):
+        yield payer_of(receipt, receipt.provider, receipt.deployment), rest
 
 
-def payer_of(receipt: Receipt) -> Payer:
-    """Whom a receipt is by, as the budgets see it."""
+def payer_of(receipt: Receipt, provider: str, deployment: str) -> Payer:
+    """Whom an attempt there is by, as the budgets see it."""
     return Payer(
-        provider=receipt.provider,
-        model=_model_id(receipt.provider, receipt.deployment),
+        provider=provider,
+        model=_model_id(provider, deployment),
         project=receipt.project,
         agent=receipt.agent,
         session=receipt.session,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, date
 
 from freehold.app.energy import kept_energy
 from freehold.app.spending import Spending
+from freehold.core.usage import minus
+from freehold.costs.disputes import Charged
 from freehold.costs.exports.focus import Charge
 from freehold.costs.flat import FlatCost, shares
+from freehold.costs.terms import terms_in
 from freehold.costs.windows import Span, day_span, spans
-from freehold.receipts.entries import Receipt
+from freehold.receipts.entries import Attempt, Receipt
 from freehold.receipts.sums import Between, calls, entries_between
 
 
@@ -53,6 +56,8 @@ def _of_calls(spending: Spending, flat: tuple[FlatCost, ...], month: Span) -> It
         effective = None if part is None else next(part)
         if receipt.cost_nanos or receipt.usage.input_total or receipt.usage.output_total or effective:
             yield _call(spending, receipt, effective, month)
+        covered = {each.provider for each in flat if each.provider}
+        yield from (_attempt(receipt, each, covered, month) for each in receipt.attempts if each.cost_nanos)
 
 
 def _weights(spending: Spending, flat: FlatCost, between: Between) -> list[int]:
@@ -76,9 +81,19 @@ def _unused(flat: FlatCost, month: Span) -> Charge:
 
 
 def _call(spending: Spending, receipt: Receipt, effective: int | None, month: Span) -> Charge:
-    nanos, provider, server = receipt.cost_nanos, receipt.provider, receipt.server
-    model = receipt.deployment.removeprefix(f"{provider}/")
-    listed = spending.list_nanos(provider, model, receipt.usage, receipt.started_ms) if provider else None
+    """Of the answer that was given."""
+    provider, server = receipt.provider, receipt.server
+    nanos = receipt.cost_nanos - sum(each.cost_nanos for each in receipt.attempts)
+    usage = minus(receipt.usage, [each.usage for each in receipt.attempts])
+    charged = Charged(
+        at_ms=receipt.started_ms,
+        provider=provider,
+        model=receipt.deployment.removeprefix(f"{provider}/"),
+        cost_nanos=nanos,
+        usage=usage,
+        terms=terms_in(receipt.price_terms),
+    )
+    listed = spending.list_nanos(charged) if provider else None
     cash = nanos if provider and effective is None else 0
     end_ms = receipt.started_ms + max(1, receipt.total_us // 1000)
     return Charge(
@@ -102,7 +117,37 @@ def _call(spending: Spending, receipt: Receipt, effective: int | None, month: Sp
         cost_state=receipt.cost_state,
         price_snapshot=receipt.price_snapshot,
         receipt=receipt.id,
-        usage=receipt.usage,
+        usage=usage,
+    )
+
+
+def _attempt(receipt: Receipt, each: Attempt, covered: Collection[str], month: Span) -> Charge:
+    """An answer that was paid for and not given. What a subscription covers costs no cash, and its fee is
+    shared by the calls that it answered."""
+    free = not each.provider or each.provider in covered
+    start_ms = receipt.started_ms + each.start_us // 1000
+    return Charge(
+        month=month,
+        period=Span(start_ms, start_ms + max(1, each.total_us // 1000)),
+        description=f"{receipt.endpoint or 'call'}, an answer that was not given",
+        provider=each.provider,
+        server="" if each.provider else each.deployment,
+        list_nanos=each.cost_nanos,
+        contracted_nanos=each.cost_nanos,
+        billed_nanos=0 if free else each.cost_nanos,
+        effective_nanos=0 if each.provider in covered else each.cost_nanos,
+        project=receipt.project,
+        agent=receipt.agent,
+        session=receipt.session,
+        task=receipt.task,
+        key=receipt.via_key,
+        model=each.deployment.removeprefix(f"{each.provider}/"),
+        deployment=each.deployment,
+        outcome=receipt.outcome,
+        cost_state=receipt.cost_state,
+        price_snapshot=receipt.price_snapshot,
+        receipt=receipt.id,
+        usage=each.usage,
     )
 
 

@@ -31,6 +31,7 @@ from freehold.costs.local import EnergySums
 from freehold.costs.outcomes import Judged, OutcomeCost, per_outcome
 from freehold.costs.savings import Savings, Spent, savings
 from freehold.costs.snapshot import TABLES, ensure_snapshot
+from freehold.costs.terms import terms_in
 from freehold.costs.windows import DAY_MS, HOUR_MS, Span, Unit, day_of, day_span, label, span_at
 from freehold.receipts.entries import CostState
 from freehold.receipts.outcomes import outcomes
@@ -210,8 +211,9 @@ class Spending:
                 at_ms=call.started_ms,
                 provider=call.provider,
                 model=_model_id(call),
-                cost_nanos=call.cost_nanos,
+                cost_nanos=call.cost_nanos - call.other_nanos,
                 usage=call.usage,
+                terms=terms_in(call.price_terms),
             )
             for call in calls(self.db, between, where)
             if call.cost_state in _PRICED and call.provider
@@ -219,8 +221,9 @@ class Spending:
         return disputing.disputes(priced, sources)
 
     def _source(self, book: PriceBook) -> disputing.Price:
-        def price(provider: str, model: str, usage: Usage, at_ms: int) -> int | None:
-            cost = book.price(self._price_as.get(provider), provider, model, usage, at_ms)
+        def price(call: Charged) -> int | None:
+            provider, terms = call.provider, book.under(**call.terms) if call.terms else book
+            cost = terms.price(self._price_as.get(provider), provider, call.model, call.usage, call.at_ms)
             return cost.nanos if cost.state in _PRICED else None
 
         return price
@@ -241,11 +244,11 @@ class Spending:
         """The prices that providers publish."""
         return PriceBook.load(self._table_path)
 
-    def list_nanos(self, provider: str, model: str, usage: Usage, at_ms: int) -> int | None:
+    def list_nanos(self, call: Charged) -> int | None:
         """At the published price; None where the configuration has no other, or none is published."""
-        if f"{provider}/{model}" not in self.config.prices:
+        if f"{call.provider}/{call.model}" not in self.config.prices:
             return None
-        return self._source(self.list_book)(provider, model, usage, at_ms)
+        return self._source(self.list_book)(call)
 
 
 def _model_id(call: CallRow) -> str:

@@ -6,6 +6,8 @@ this one record in `dialects.usage`. Prices apply per bucket in `costs`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 
@@ -41,3 +43,12 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def output_total(self) -> int:
         return self.visible_out + self.reasoning + self.audio_out + self.image_out
+
+
+def minus(usage: Usage, parts: Iterable[Usage]) -> Usage:
+    """What is left of a sum without some of its parts."""
+    left = {name: getattr(usage, name) for name in Usage.__struct_fields__}
+    for part in parts:
+        for name in left:
+            left[name] -= getattr(part, name)
+    return Usage(**left)

@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from freehold.core.usage import Usage
+from freehold.costs.terms import STANDARD, Terms
 
 TOLERANCE = 200
 """One part in so many (0.5 %) is not worth a dispute: rounding, and tables with fewer digits."""
-
-Price = Callable[[str, str, Usage, int], int | None]
-"""(provider, model, usage, time) -> nano-USD; None when the source has no price."""
 
 
 class Charged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -27,6 +25,11 @@ class Charged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     model: str
     cost_nanos: int
     usage: Usage
+    terms: Terms = STANDARD
+
+
+Price = Callable[[Charged], int | None]
+"""In nano-USD; None when the source has no price for such a call."""
 
 
 class Dispute(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +67,7 @@ def disputes(calls: Iterable[Charged], sources: Mapping[str, Price]) -> tuple[Di
     sums: dict[tuple[str, str, str], _Sums] = {}
     for call in calls:
         for name, price in sources.items():
-            other = price(call.provider, call.model, call.usage, call.at_ms)
+            other = price(call)
             if other is None:
                 continue
             row = sums.setdefault((call.provider, call.model, name), _Sums())

@@ -184,7 +184,7 @@ class Beside:
         whole = self.over
         self._stop()
         spent = measure_beside(self, b"".join(self._pieces), sent=sent, whole=whole)
-        self.tried.cost_nanos = spent.cost_nanos
+        self.tried.cost_nanos, self.tried.usage = spent.cost_nanos, spent.usage
         if words:
             self.tried.error = words
         self._note()

@@ -12,6 +12,7 @@ from freehold.costs.budgets.worst import (
     worst_case_nanos,
 )
 from freehold.costs.prices import Rates
+from freehold.costs.terms import STANDARD, Terms, terms_of
 from freehold.gateway.endpoints import Endpoint
 from freehold.gateway.prepared import Prepared
 from freehold.gateway.request import Request
@@ -28,11 +29,13 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class _Limits(msgspec.Struct):
-    """What bounds an answer, in all dialects."""
+    """What bounds an answer and its price, in all dialects."""
 
     max_tokens: object = None
     max_completion_tokens: object = None
     max_output_tokens: object = None
+    service_tier: object = None
+    speed: object = None
     n: object = None
     best_of: object = None
 
@@ -62,6 +65,17 @@ def worst_nanos(
     bound = input_bound(prepared.body, marks_cache=target.anthropic)
     output = 0 if endpoint.name in _READS_ONLY else output_tokens(prepared.body)
     return worst_case_nanos(rates, bound, output)
+
+
+def asked_terms(body: bytes) -> Terms:
+    """On which terms a request wants to be answered, where these are not the standard ones."""
+    if b'"service_tier"' not in body and b'"speed"' not in body:
+        return STANDARD
+    try:
+        found = _decode(body)
+    except _UNREADABLE:
+        return STANDARD
+    return terms_of(found.service_tier, found.speed)
 
 
 def output_tokens(body: bytes) -> int:

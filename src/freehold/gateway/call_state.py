@@ -12,6 +12,7 @@ from freehold.core.errors import CallError
 from freehold.core.servers import Lease, LeaseAsk
 from freehold.core.usage import Usage
 from freehold.costs.prices import Rates
+from freehold.costs.terms import STANDARD, Terms, dearer
 from freehold.gateway.bad_answer import BadAnswer
 from freehold.gateway.candidates import Candidates
 from freehold.gateway.climb import Climb
@@ -142,18 +143,22 @@ class CallState:
         """Its answer, where others may have it, too; and the answer of another call that it gets."""
         self._timer: asyncio.TimerHandle | None = None
 
-    def price(self, target: Target, usage: Usage, billed: int | None = None) -> Cost:
+    def price(self, target: Target, usage: Usage, billed: int | None = None, terms: Terms = STANDARD) -> Cost:
         """What an attempt there has cost. Where the prices of its start know none, today's are asked."""
         deployment, at_ms = target.deployment, self.started_ms
         asked = (target.price_id, deployment.provider, deployment.model_id, usage, at_ms, billed)
-        cost = self.prices.price(*asked)
-        now = self.gateway.prices
-        return now.price(*asked) if cost.state == "unknown" and now is not self.prices else cost
+        prices, now = self.prices, self.gateway.prices
+        cost = (prices.under(**terms) if terms else prices).price(*asked)
+        if cost.state == "unknown" and now is not prices:
+            cost = (now.under(**terms) if terms else now).price(*asked)
+        return cost
 
-    def rates(self, target: Target) -> Rates | None:
-        """What tokens cost there; None when nobody knows."""
+    def rates(self, target: Target, terms: Terms) -> Rates | None:
+        """What tokens cost there at most, if such terms are asked for; None when nobody knows."""
         deployment = target.deployment
-        return self.prices.rates(target.price_id, deployment.provider, deployment.model_id, self.started_ms)
+        asked = (target.price_id, deployment.provider, deployment.model_id, self.started_ms)
+        rates = self.prices.rates(*asked)
+        return dearer(rates, self.prices.under(**terms).rates(*asked)) if terms else rates
 
     def signs_silent(self) -> bool:
         """Whether nothing was sent to the client yet while it waited."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from freehold.core.usage import Usage
+from freehold.costs.terms import terms_words
 from freehold.dialects.sse import EventSplitter, EventTooLong, event_data
 from freehold.dialects.usage import billed_nanos, usage_of
 from freehold.gateway.prepared import Prepared
@@ -76,7 +77,8 @@ def _told(
     cut = outcome in _CUT and not tap.terminal and usage.visible_out < events
     if cut and billed is None:  # Messages tell their input at the start, and one token of output
         usage = unfinished_usage(usage, events)
-    cost = call.price(target, usage, billed)
+    terms = tap.terms()
+    cost = call.price(target, usage, billed, terms)
     state: CostState = cost.state
     return Measured(
         usage=usage,
@@ -85,6 +87,7 @@ def _told(
         cost_nanos=cost.nanos,
         cost_state="estimated" if cut and state == "computed" else state,
         price_snapshot=cost.snapshot,
+        price_terms=terms_words(terms) if terms and billed is None else "",
     )
 
 

@@ -69,7 +69,7 @@ class Money:
             return True
         if bounds.costs_nothing(call.endpoint, call.request):
             return True
-        rates = call.rates(target)
+        rates = call.rates(target, bounds.asked_terms(prepared.body))
         length = call.request.length
         worst = bounds.worst_nanos(rates, call.endpoint, prepared, target, length)
         self._place = name
@@ -113,7 +113,7 @@ class Money:
         call = self._call
         if target.deployment.server is not None or bounds.costs_nothing(call.endpoint, call.request):
             return True
-        rates = call.rates(target)
+        rates = call.rates(target, bounds.asked_terms(prepared.body))
         worst = bounds.worst_nanos(rates, call.endpoint, prepared, target, call.request.length)
         payer = payer_of(call, target.deployment)
         answer = self._budgets.book.hold(payer, worst, call.started_ms, call.id)

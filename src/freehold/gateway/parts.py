@@ -53,6 +53,7 @@ class Prices(Protocol):
     def rates(
         self, provider_price_id: str | None, provider_name: str | None, model_id: str, at_ms: int
     ) -> Rates | None: ...
+    def under(self, **when: str) -> Prices: ...
 
 
 class Budgets(Protocol):

@@ -24,6 +24,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     cost_nanos: int = 0
     cost_state: CostState = "unknown"
     price_snapshot: str = ""
+    price_terms: str = ""
 
 
 def at_own_cost(measured: Measured, own: Measured) -> Measured:
@@ -47,6 +48,7 @@ def together(parts: Sequence[Measured]) -> Measured:
         cost_nanos=sum([part.cost_nanos for part in parts]),
         cost_state=max([part.cost_state for part in parts], key=_DOUBT.index),
         price_snapshot=next((part.price_snapshot for part in reversed(parts) if part.price_snapshot), ""),
+        price_terms=last.price_terms,
     )
 
 

@@ -97,6 +97,7 @@ def _receipt(call: Call, outcome: Outcome, error: str, measured: Measured) -> Re
         model_asked=(call.seen.model or "")[:200],
         outcome=outcome,
         price_snapshot=measured.price_snapshot,
+        price_terms=measured.price_terms,
         project=caller.project,
         provider=(deployment.provider or "") if deployment else "",
         request_bytes=call.request_bytes,

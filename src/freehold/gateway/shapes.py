@@ -35,6 +35,7 @@ class Inner(msgspec.Struct):
     model: str | None = None
     id: str | None = None
     error: msgspec.Raw = msgspec.Raw()
+    service_tier: msgspec.Raw = msgspec.Raw()
 
 
 class Outer(Inner):
@@ -45,6 +46,12 @@ class Outer(Inner):
     response: Inner | None = None
     """Responses streams: `response.completed.response`."""
     type: str | None = None
+
+
+class Speed(msgspec.Struct):
+    """Of a usage object, how fast an answer was paid to be (Anthropic)."""
+
+    speed: object = None
 
 
 class Choices(msgspec.Struct):

@@ -8,10 +8,12 @@ from __future__ import annotations
 import msgspec
 
 from freehold.core.catalog import Dialect
+from freehold.costs.terms import Terms, terms_of
 from freehold.dialects.usage import merge_usage
-from freehold.gateway.shapes import Choices, Inner, Outer
+from freehold.gateway.shapes import Choices, Inner, Outer, Speed
 
 _decode = msgspec.json.Decoder(Outer).decode
+_decode_speed = msgspec.json.Decoder(Speed).decode
 _decode_inner = msgspec.json.Decoder(Inner).decode
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NOTHING = (b"", b"null")
@@ -36,16 +38,24 @@ class Tap:
     `whole` is for complete bodies, `event` for the data of one stream event.
     """
 
-    __slots__ = ("_dialect", "answer_id", "began", "error", "model", "terminal", "usage_raw")
+    __slots__ = ("_dialect", "_tier", "answer_id", "began", "error", "model", "terminal", "usage_raw")
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
+        self._tier = b""
         self.usage_raw: bytes | None = None
         self.model: str = ""
         self.answer_id: str = ""
         self.error: str = ""
         self.began = False
         self.terminal = False
+
+    def terms(self) -> Terms:
+        """On which terms it was given, where these are not the standard ones."""
+        speed: object = None
+        if self._dialect == "messages" and self.usage_raw is not None and b'"speed"' in self.usage_raw:
+            speed = _decode_speed(self.usage_raw).speed
+        return terms_of(self._tier.strip(b'"').decode("utf-8", "replace"), speed)
 
     def whole(self, body: bytes) -> None:
         """Read a complete JSON answer. Anything else tells nothing."""
@@ -76,6 +86,9 @@ class Tap:
             error = bytes(part.error)
             if error not in _NOTHING:
                 self.error = error[:500].decode("utf-8", "replace")
+            tier = bytes(part.service_tier)
+            if tier:
+                self._tier = tier
             if part.model:
                 self.model = part.model
             if part.id and not self.answer_id:

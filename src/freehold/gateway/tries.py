@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from freehold.receipts.entries import Attempt
 
+_NOTHING = Attempt(deployment="").usage
+
 
 class Try:
     """Times in nanoseconds on one monotonic clock; 0: not there yet."""
 
-    __slots__ = ("cost_nanos", "deployment", "ended_ns", "error", "first_byte_ns", "started_ns", "status")
+    __slots__ = (
+        "cost_nanos",
+        "deployment",
+        "ended_ns",
+        "error",
+        "first_byte_ns",
+        "started_ns",
+        "status",
+        "usage",
+    )
 
     def __init__(self, deployment: str, started_ns: int) -> None:
         self.deployment = deployment
@@ -18,6 +29,7 @@ class Try:
         self.status: int = 0
         self.error: str = ""
         self.cost_nanos: int = 0
+        self.usage = _NOTHING
         """Of an answer that was not given to the client."""
 
     def attempt(self, call_started_ns: int) -> Attempt:
@@ -31,4 +43,5 @@ class Try:
             start_us=(self.started_ns - call_started_ns) // 1000,
             status=self.status,
             total_us=(ended_ns - self.started_ns) // 1000 if ended_ns else 0,
+            usage=self.usage,
         )

@@ -33,6 +33,14 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Microseconds since the call's start."""
     status: int = 0
     total_us: int = 0
+    usage: Usage = Usage()
+    """Of such an answer, too; the receipt's sum has it in."""
+
+    @property
+    def provider(self) -> str:
+        """Who was paid for it: a deployment at a provider is called `PROVIDER/model-id`; "": a server of
+        ours."""
+        return self.deployment.partition("/")[0] if "/" in self.deployment else ""
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -65,6 +73,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcome: Outcome
     price_snapshot: str = ""
     """SHA-256 of the price table used, hex."""
+    price_terms: str = ""
+    """Other than standard ones, as the answer told them: `service_tier=priority`, `speed=fast`."""
     project: str = ""
     provider: str = ""
     request_bytes: int = 0

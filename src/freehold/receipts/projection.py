@@ -14,11 +14,14 @@ from pathlib import Path
 
 from freehold.receipts.journal import LedgerError
 from freehold.receipts.merkle import leaf_hash
-from freehold.receipts.rows import COLUMNS, Cell, row_of_entry
+from freehold.receipts.rows import ATTEMPT_COLUMNS, COLUMNS, Cell, rows_of_entry
 from freehold.receipts.statements import schema, statements
 
 DATABASE = "receipts.db"
 _ROWS_A_STATEMENT = (64, 16, 4, 1)
+_INSERT_ATTEMPTS = (
+    f"INSERT INTO attempts ({','.join(ATTEMPT_COLUMNS)}) VALUES ({','.join('?' * len(ATTEMPT_COLUMNS))})"  # noqa: S608 - our names
+)
 
 
 class Projection:
@@ -72,7 +75,8 @@ class Projection:
         try:
             unreadable = self._insert(start, entries)
             stop = start + len(entries)
-            self._db.execute(self._sql["sum_batch"], {"start": start, "stop": stop})
+            for name in ("sum_batch", "sum_attempts"):
+                self._db.execute(self._sql[name], {"start": start, "stop": stop})
             for name in ("roll_up_sessions", "roll_up", "forget_batch"):
                 self._db.execute(self._sql[name])
             last_leaf = leaf_hash(entries[-1])
@@ -92,12 +96,16 @@ class Projection:
             statement = _insert_statement(rows)
             while len(entries) - at >= rows:
                 values: list[Cell] = []
+                attempts: list[tuple[Cell, ...]] = []
                 for entry in entries[at : at + rows]:
-                    cells, readable = row_of_entry(start + at, entry)
-                    values.extend(cells)
-                    unreadable += not readable
+                    found = rows_of_entry(start + at, entry)
+                    values.extend(found.call)
+                    attempts.extend(found.attempts)
+                    unreadable += not found.readable
                     at += 1
                 self._db.execute(statement, values)
+                if attempts:
+                    self._db.executemany(_INSERT_ATTEMPTS, attempts)
         return unreadable
 
     def finish(self) -> None:

@@ -90,6 +90,7 @@ class Row:
     error: str
     usage_state: str
     cost_state: str
+    price_terms: str
     cached: str
     started_ms: int
     first_byte_us: int

@@ -65,7 +65,7 @@ class SumRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One call, as far as money is concerned."""
+    """One call, as far as money is concerned. `usage` is that of the answer which was given."""
 
     seq: int
     id: str
@@ -81,7 +81,10 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     server: str
     outcome: str
     cost_state: str
+    price_terms: str
     cost_nanos: int
+    other_nanos: int
+    """So much of it was for answers that were not given."""
     total_us: int
     usage: Usage
 

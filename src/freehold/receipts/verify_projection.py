@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from freehold.receipts.differences import Problem
-from freehold.receipts.rows import COLUMNS, Cell, row_of_entry
+from freehold.receipts.rows import COLUMNS, Cell, rows_of_entry
 from freehold.receipts.statements import statements
 
 
@@ -27,9 +27,15 @@ class ProjectionAudit:
             return
         cursor = self._db.execute(self._sql["calls_in_order"], {"start": first, "stop": stop})
         stored: dict[int, tuple[Cell, ...]] = {cells[0]: cells for cells in cursor}
+        attempts: dict[int, list[tuple[Cell, ...]]] = {}
+        for cells in self._db.execute(self._sql["attempts_in_order"], {"start": first, "stop": stop}):
+            attempts.setdefault(cells[0], []).append(cells)
         for index, entry in enumerate(entries[: stop - first], first):
-            wanted = row_of_entry(index, entry)[0]
+            wanted, wanted_attempts, _ = rows_of_entry(index, entry)
             found = stored.get(index)
+            if attempts.get(index, []) != wanted_attempts:
+                text = f"the database's attempts of entry {index} are not those of the log"
+                self.problems.append(Problem("projection", index, text))
             if found is None:
                 self.problems.append(
                     Problem("projection", index, f"the database has no row for entry {index}")

@@ -10,7 +10,7 @@ import typer
 from freehold.cli.options import HomeOption, JsonOption, chosen_home
 from freehold.cli.output import print_facts, print_json, print_table
 from freehold.cli.receipts.others import other_facts
-from freehold.cli.wording import clock_time, cost, duration
+from freehold.cli.wording import clock_time, cost, dollars, duration
 from freehold.receipts.entries import Receipt
 from freehold.receipts.journal import LedgerError
 from freehold.receipts.query import Filter, find, list_receipts, open_readonly
@@ -33,21 +33,28 @@ def show(receipt_id: IdArgument, home: HomeOption = None, as_json: JsonOption = 
     print_facts([(name, value) for name, value in facts if value not in ("", None)])
     if receipt.attempts:
         print()
-        print_table(
-            [">ATTEMPT", "DEPLOYMENT", ">STATUS", ">BEGAN", ">FIRST BYTE", ">TOOK", "ERROR"],
-            [
-                (
-                    number,
-                    attempt.deployment,
-                    attempt.status or "none",
-                    duration(attempt.start_us),
-                    duration(attempt.first_byte_us) if attempt.first_byte_us else "-",
-                    duration(attempt.total_us),
-                    attempt.error,
-                )
-                for number, attempt in enumerate(receipt.attempts, start=1)
-            ],
+        _print_attempts(receipt)
+
+
+def _print_attempts(receipt: Receipt) -> None:
+    head = [">ATTEMPT", "DEPLOYMENT", ">STATUS", ">BEGAN", ">FIRST BYTE", ">TOOK"]
+    rows: list[tuple[object, ...]] = [
+        (
+            number,
+            attempt.deployment,
+            attempt.status or "none",
+            duration(attempt.start_us),
+            duration(attempt.first_byte_us) if attempt.first_byte_us else "-",
+            duration(attempt.total_us),
         )
+        for number, attempt in enumerate(receipt.attempts, start=1)
+    ]
+    if any(attempt.cost_nanos for attempt in receipt.attempts):
+        head.append(">COST WITHOUT USE")
+        costs = [attempt.cost_nanos for attempt in receipt.attempts]
+        rows = [(*row, dollars(nanos) if nanos else "-") for row, nanos in zip(rows, costs, strict=True)]
+    errors = [attempt.error for attempt in receipt.attempts]
+    print_table([*head, "ERROR"], [(*row, error) for row, error in zip(rows, errors, strict=True)])
 
 
 def named_id(home: Path, text: str) -> str:
@@ -81,6 +88,7 @@ def _facts(index: int, receipt: Receipt) -> list[tuple[str, object]]:
         ("took", _times(receipt)),
         ("tokens", _tokens(receipt)),
         ("cost", cost(receipt.cost_nanos, receipt.cost_state, with_state=True)),
+        ("price for", receipt.price_terms),
         ("project", receipt.project),
         ("agent", receipt.agent),
         ("session", receipt.session),

@@ -13,6 +13,27 @@ SELECT started_ms / 3600000, project, agent, session, task, via_key, model, depl
 FROM calls WHERE seq >= :start AND seq < :stop AND kind IN ('call', 'unreadable')
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10;
 
+-- name: sum_attempts
+-- What was paid for an answer that was not given goes from where the call was answered to where it was made.
+INSERT INTO temp.batch
+SELECT c.started_ms / 3600000, c.project, c.agent, c.session, c.task, c.via_key, c.model, c.deployment,
+  c.provider, c.cost_state, 0, 0, 0, 0, 0, -sum(a.cost_nanos),
+  -sum(a.fresh_in), -sum(a.cache_read), -sum(a.cache_write_5m), -sum(a.cache_write_1h), -sum(a.audio_in),
+  -sum(a.image_in), -sum(a.visible_out), -sum(a.reasoning), -sum(a.audio_out), -sum(a.image_out),
+  -sum(a.web_searches)
+FROM attempts AS a JOIN calls AS c USING (seq)
+WHERE a.seq >= :start AND a.seq < :stop AND c.kind = 'call'
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+UNION ALL
+SELECT c.started_ms / 3600000, c.project, c.agent, c.session, c.task, c.via_key, a.model, a.deployment,
+  a.provider, c.cost_state, 0, 0, 0, 0, 0, sum(a.cost_nanos),
+  sum(a.fresh_in), sum(a.cache_read), sum(a.cache_write_5m), sum(a.cache_write_1h), sum(a.audio_in),
+  sum(a.image_in), sum(a.visible_out), sum(a.reasoning), sum(a.audio_out), sum(a.image_out),
+  sum(a.web_searches)
+FROM attempts AS a JOIN calls AS c USING (seq)
+WHERE a.seq >= :start AND a.seq < :stop AND c.kind = 'call'
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10;
+
 -- name: roll_up_sessions
 INSERT INTO session_rollups SELECT * FROM temp.batch WHERE true
 ON CONFLICT DO UPDATE SET

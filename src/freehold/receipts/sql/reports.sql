@@ -1,6 +1,9 @@
 -- name: calls_in_order
 SELECT * FROM calls WHERE seq >= :start AND seq < :stop ORDER BY seq;
 
+-- name: attempts_in_order
+SELECT * FROM attempts WHERE seq >= :start AND seq < :stop ORDER BY seq, number;
+
 -- name: find_call
 SELECT seq FROM calls WHERE id = :id ORDER BY seq LIMIT 1;
 

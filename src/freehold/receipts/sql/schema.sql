@@ -23,6 +23,7 @@ CREATE TABLE calls (
   error TEXT NOT NULL,
   usage_state TEXT NOT NULL,
   cost_state TEXT NOT NULL,
+  price_terms TEXT NOT NULL,
   cached TEXT NOT NULL,
   started_ms INTEGER NOT NULL,
   first_byte_us INTEGER NOT NULL,
@@ -46,6 +47,29 @@ CREATE TABLE calls (
   image_out INTEGER NOT NULL,
   web_searches INTEGER NOT NULL
 ) STRICT;
+
+-- Of attempts whose answers were paid for and not given to the client; the sums of `calls` have them in. In the
+-- sums by hour they stand where they were made.
+CREATE TABLE attempts (
+  seq INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  model TEXT NOT NULL,
+  deployment TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  cost_nanos INTEGER NOT NULL,
+  fresh_in INTEGER NOT NULL,
+  cache_read INTEGER NOT NULL,
+  cache_write_5m INTEGER NOT NULL,
+  cache_write_1h INTEGER NOT NULL,
+  audio_in INTEGER NOT NULL,
+  image_in INTEGER NOT NULL,
+  visible_out INTEGER NOT NULL,
+  reasoning INTEGER NOT NULL,
+  audio_out INTEGER NOT NULL,
+  image_out INTEGER NOT NULL,
+  web_searches INTEGER NOT NULL,
+  PRIMARY KEY (seq, number)
+) STRICT, WITHOUT ROWID;
 
 -- Sums by hour (`hour` = started_ms / 3,600,000), written in the transaction that writes the calls.
 -- Sessions and tasks are without number, so they have a table of their own and the other stays small.
