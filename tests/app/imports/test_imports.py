@@ -115,7 +115,7 @@ def test_what_litellm_has_and_we_do_not_is_named() -> None:
     said = notes(from_litellm(yaml.safe_load(LITELLM)))
     assert "rate limits" in said["model_list[0].rpm"]
     assert "left out" in said["model_list[6]"]
-    assert "'nowhere' is no model of the list" in said["router_settings"]
+    assert "'nowhere' is no model of the list" in said["litellm_settings.fallbacks"]
     assert {"litellm_settings.success_callback", "general_settings.database_url"} <= set(said)
 
 

@@ -12,6 +12,8 @@ import yaml
 from freehold.core.config import Config
 
 Document = Mapping[str, Any]
+NOT_CARRIED = "not carried over"
+_NO_HINTS: Mapping[str, str] = {}
 _WIDTH = 110
 
 
@@ -46,12 +48,12 @@ class Findings:
         self.notes.append(Note(key=key, text=text))
 
     def leave(
-        self, section: Document, known: frozenset[str], path: str, why: str = "not carried over"
+        self, section: Document, known: frozenset[str], path: str, hints: Mapping[str, str] = _NO_HINTS
     ) -> None:
-        """A note for each key of `section` that was not taken."""
+        """A note for each key of `section` that was not taken; `hints` say what there is instead."""
         for key, value in section.items():
             if key not in known and value not in (None, "", [], {}):
-                self.note(f"{path}.{key}".lstrip("."), "not carried over")
+                self.note(f"{path}.{key}".lstrip("."), hints.get(key, NOT_CARRIED))
 
     def done(self) -> Imported:
         """Only sections with something in them, and only those that this version knows."""

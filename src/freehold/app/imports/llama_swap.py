@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from freehold.app.imports.command_line import is_llama_server, server_keys
 from freehold.app.imports.findings import Document, Findings, Imported, free_name, items, mapping, plain_name
@@ -51,6 +53,7 @@ class _Reading:
         self.found = Findings()
         self._document = document
         self._macros = mapping(document.get("macros"))
+        self._engine = ""
         self._ours: dict[str, str] = {}
         """Their name of a model -> our name of its server."""
 
@@ -66,22 +69,38 @@ class _Reading:
         return re.sub(r"\$\{env\.([A-Za-z_][A-Za-z0-9_]*)\}", r"${\1}", found)
 
     def all_models(self) -> None:
-        for name, model in mapping(self._document.get("models")).items():
-            self._model(str(name), mapping(model))
-        self._one_engine()
+        """The program that most llama.cpp servers run becomes the engine; others stay commands."""
+        models = {str(name): mapping(model) for name, model in mapping(self._document.get("models")).items()}
+        lines = [self._line(name, model) for name, model in models.items()]
+        used = Counter(words[0] for words in lines if is_llama_server(words))
+        self._engine = max(used, key=lambda program: used[program], default="")
+        if self._engine not in ("", "llama-server"):
+            self.found.engines["llama.cpp"] = self._engine
+        for name, model in models.items():
+            self._model(name, model)
+
+    def _line(self, name: str, model: Document) -> list[str]:
+        """The words of its command, macros replaced."""
+        macros = {**mapping(model.get("macros")), "MODEL_ID": name}
+        return _words(self.text(_without_comments(str(model.get("cmd") or "")), macros))
 
     def _model(self, name: str, model: Document) -> None:
         path = f"models.{name}"
         macros = {**mapping(model.get("macros")), "MODEL_ID": name}
-        words = _words(self.text(_without_comments(str(model.get("cmd") or "")), macros))
+        words = self._line(name, model)
         if not words:
-            self.found.note(path, "has no command: left out")
+            self.found.note(path, "has no command that can be read: left out")
             return
-        if is_llama_server(words):
+        if away := _elsewhere(self.text(model.get("proxy") or "", macros)):
+            why = f"its server is at {away}, and Freehold starts servers on this machine: name it under"
+            self.found.note(path, f"{why} `providers`, with base_url; left out")
+            return
+        if is_llama_server(words) and words[0] == self._engine:
             section, notes = server_keys(words)
-            section["_program"] = words[0]
         else:
             section, notes = self._command(words, model, macros)
+            if is_llama_server(words):
+                notes.append(f"is run as a command: {words[0]} is another build than {self._engine}")
         for text in notes:
             self.found.note(path, text)
         if not section:
@@ -139,21 +158,6 @@ class _Reading:
         elif check and check != "/health":
             section["health"] = check
 
-    def _one_engine(self) -> None:
-        """One program for all llama.cpp servers becomes `engines`; where they differ, they stay commands."""
-        used = {s["_program"] for s in self.found.servers.values() if "_program" in s}
-        named = sorted(program for program in used if program != "llama-server")
-        if len(used) == 1 and named:
-            self.found.engines["llama.cpp"] = named[0]
-        elif len(used) > 1:
-            self.found.note(
-                "models", f"several builds of llama-server ({', '.join(sorted(used))}): one is used"
-            )
-            if named:
-                self.found.engines["llama.cpp"] = named[0]
-        for section in self.found.servers.values():
-            section.pop("_program", None)
-
     def groups(self) -> None:
         routing = mapping(mapping(self._document.get("routing")).get("router"))
         settings = mapping(routing.get("settings"))
@@ -162,7 +166,9 @@ class _Reading:
             said = mapping(group)
             for member in items(said.get("members")):
                 server = self.found.servers.get(self._ours.get(str(member), ""))
-                if server is not None and said.get("persistent"):
+                if server is None:
+                    self.found.note(f"groups.{name}", f"'{member}' is no model that was carried over")
+                elif said.get("persistent"):
                     server["pin"] = True
                     server.pop("idle_stop", None)
             if said.get("exclusive", True) or said.get("swap", True):
@@ -194,7 +200,10 @@ class _Reading:
             aliases = [str(alias) for alias in items(mapping(model).get("aliases"))]
             if server != str(name):
                 self.found.note(f"models.{name}", f"is called '{server}' here")
-            for alias in map(plain_name, aliases):
+            for said in aliases:
+                alias = plain_name(said)
+                if alias != said:
+                    self.found.note(f"models.{name}.aliases", f"'{said}' is called '{alias}' here")
                 if alias not in self.found.servers:
                     self.found.models[alias] = [server]
         for name, selector in mapping(self._document.get("selectors")).items():
@@ -215,6 +224,16 @@ class _Reading:
             provider = free_name(plain_name(str(name)), {**self.found.providers, **self.found.servers})
             self.found.providers[provider] = section
             self.found.leave(said, frozenset(("proxy", "apiKey", "models", "timeouts")), f"peers.{name}")
+
+
+def _elsewhere(proxy: str) -> str:
+    """The place where a server listens, when that is not this machine."""
+    try:
+        host = urlsplit(proxy).hostname or ""
+    except ValueError:
+        return ""
+    here = host in ("", "localhost", "0.0.0.0", "::1") or host.startswith("127.")  # noqa: S104 - read only
+    return "" if here else host
 
 
 def _without_comments(command: str) -> str:
