@@ -72,6 +72,12 @@ routing:
         ("routing: {shadow: {judge: openai/gpt5}}", "routing.shadow.judge"),
         ("routing: {quality: 1.5}", "expected a number above 0 and at most 1"),
         ("routing: {explore: 2}", "routing.explore"),
+        (
+            "routing: {escalate: false, validators: {code: {command: [a]}}}",
+            "routing.validators: are never asked while `escalate` is false",
+        ),
+        ("routing: {validators: {code: {command: []}}}", "routing.validators.code.command"),
+        ("routing: {validators: {code: {command: [a], timeout: 10m}}}", "at most 300 s"),
         ("routing: {sticky: soon}", "expected a duration"),
     ],
 )

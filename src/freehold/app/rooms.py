@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from freehold.app.telemetry import HouseTelemetry
     from freehold.app.telemetry_out import SpanExport
     from freehold.app.tool_receipts import ToolBook
+    from freehold.app.validators import Validators
 
 Say = Callable[[str, str], None]
 """A stage and a text, for people; a warning."""
@@ -73,6 +74,7 @@ class OptionalRooms:
         self.tools: ToolBook | None = None
         self.export: SpanExport | None = None
         self.shadow: HouseShadow | None = None
+        self._checks: Validators | None = None
         self.outcomes: OutcomeBook | None = None
         """There once `serve` has been called."""
 
@@ -113,6 +115,7 @@ class OptionalRooms:
             router=self.router,
             allowances=self.limits.book,
             meter=None if energy is None else energy.meter,
+            validators=self._validators(),
             shadow=self.shadow if config.routing.shadow.share else None,
             share=config.routing.coalesce,
             hedge=hedge_rules(config),
@@ -291,6 +294,14 @@ class OptionalRooms:
         self._ledger.append(receipt)
         if self.budgets is not None and receipt.kind == "call":
             self.budgets.spent(receipt)
+
+    def _validators(self) -> Validators | None:
+        """One for the house's life: how many run at once is counted there."""
+        if self._config.routing.validators and self._checks is None:
+            from freehold.app.validators import Validators  # noqa: PLC0415 - see the module
+
+            self._checks = Validators(self._base)
+        return self._checks if self._config.routing.validators else None
 
     # -- choosing
 

@@ -17,9 +17,10 @@ from freehold.core.servers import ServerSpec
 from freehold.core.usage import Usage
 from freehold.routing.abilities import NOT_FOR_TALK, known_abilities, server_abilities
 from freehold.routing.hedge import HedgeRules
+from freehold.routing.outcomes import kind_of
 from freehold.routing.shadow import ShadowRules
 from freehold.routing.tiers import Offer, blended, rank, sorted_out
-from freehold.routing.world import Abilities, AliasRule, Place, Rates, RoutingRules
+from freehold.routing.world import Abilities, AliasRule, Check, Place, Rates, RoutingRules
 
 _TOKENS = 10_000
 """Rates are read off the price of so many tokens: few enough to be below every step of a price table."""
@@ -58,6 +59,11 @@ def routing_rules(config: Config, places: Sequence[Place] = ()) -> RoutingRules:
         },
         explore=routing.explore,
         escalate=routing.escalate,
+        checks={
+            kind_of(kind): Check(command=one.command, timeout_s=one.timeout_s)
+            for kind, one in routing.validators.items()
+        },
+        hold_streams=routing.hold_streams,
         second_nanos=round(routing.minute_usd * 1e9 / 60),
         sticky_s=routing.sticky_s,
         baseline=routing.baseline or _dearest(places),

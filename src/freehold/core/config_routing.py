@@ -23,6 +23,7 @@ Route = Literal["order", "auto", "fastest", "cheapest", "balance"]
 Part = Annotated[float, Meta(ge=0, le=1)]
 Usd = Annotated[float, Meta(ge=0, le=1e9)]
 
+LONGEST_CHECK_S = 300.0
 AUTO = "auto"
 """The model that clients ask for when Freehold shall choose."""
 
@@ -74,6 +75,24 @@ class HedgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     )
 
 
+class ValidatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A program of yours that says whether an answer is good."""
+
+    command: Annotated[
+        tuple[Word, ...],
+        Meta(
+            description="Program and arguments, run in the folder of the configuration file. It reads the "
+            "question and the answer as one JSON object; exit 0: good, 1: not good (the first line that it "
+            "prints says why), anything else: it cannot say.",
+            examples=[["python", "check.py"]],
+        ),
+    ]
+    timeout_s: Annotated[
+        Duration,
+        Meta(description="Then it is ended, and the answer is taken as it is.", examples=["10s"]),
+    ] = field(name="timeout", default=10.0)
+
+
 class RoutingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How `model: auto`, and names with `route: auto`, choose: the cheapest place that is good enough."""
 
@@ -114,6 +133,21 @@ class RoutingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     escalate: Annotated[
         bool, Meta(description="An answer that is plainly not good enough goes one tier up.")
     ] = True
+    validators: Annotated[
+        dict[str, ValidatorConfig],
+        Meta(
+            description="By kind of task, who checks the answers of cheaper places before they are given: "
+            'a bad one goes one tier up. `"*"`: all other kinds.',
+            examples=[{"code": {"command": ["python", "check.py"]}}],
+        ),
+    ] = {}
+    hold_streams: Annotated[
+        bool,
+        Meta(
+            description="Streams are held back until the whole answer is checked. Otherwise they are only "
+            "judged by their beginning."
+        ),
+    ] = False
     shadow: Annotated[ShadowConfig, Meta(description="Learning what cheaper models could have done.")] = (
         ShadowConfig()
     )
@@ -159,6 +193,14 @@ def routing_problems(tiers: TiersConfig, routing: RoutingConfig, known: Known) -
     for key, name in (("baseline", routing.baseline), ("shadow.judge", routing.shadow.judge)):
         if name is not None:
             yield from _place(("routing", *key.split(".")), name, known)
+    if routing.validators and not routing.escalate:
+        yield Problem(("routing", "validators"), "are never asked while `escalate` is false")
+    for kind, check in routing.validators.items():
+        if not check.command:
+            yield Problem(("routing", "validators", kind, "command"), "is empty; it must name a program")
+        if not 0 < check.timeout_s <= LONGEST_CHECK_S:
+            where = ("routing", "validators", kind, "timeout")
+            yield Problem(where, f"must be above 0 and at most {LONGEST_CHECK_S:g} s: a client waits for it")
     for kind, target in routing.tasks.items():
         if target not in TIERS and target not in known.aliases:
             yield from _place(("routing", "tasks", kind), target, known, also=(*TIERS, *known.aliases))

@@ -231,6 +231,10 @@ class Call(CallState):
             relay.end()
 
     def failed(self, reason: str) -> None:
+        held = self.relay.judge if self.relay is not None else None
+        if held is not None and held.holds and held.ended:  # whole before its server broke off
+            self.completed()
+            return
         timed_out = reason.startswith(failing.TIMED_OUT)
         self.upstream = None
         self.deadline_s = 0.0
@@ -378,6 +382,8 @@ class Call(CallState):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self.climb is not None and self.climb.checking is not None:
+            self.climb.checking.stop()
         if self.signs is not None:
             self.signs.stop()
         if self.money is not None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from freehold.routing.router import Routed
 from freehold.routing.shadow import ShadowPlan
+
+if TYPE_CHECKING:
+    from freehold.gateway.checking import Checking
 
 
 class Climb:
     """`failed`: whose answers were not good enough."""
 
-    __slots__ = ("failed", "final", "routed", "shadow")
+    __slots__ = ("checking", "failed", "final", "routed", "shadow")
 
     def __init__(self, routed: Routed) -> None:
         self.routed = routed
@@ -18,3 +23,5 @@ class Climb:
         self.failed: tuple[str, ...] = ()
         self.shadow: ShadowPlan | None = None
         """Its answer is wanted, to be compared."""
+        self.checking: Checking | None = None
+        """A whole answer is held until it has been checked."""

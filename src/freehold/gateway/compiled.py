@@ -17,6 +17,7 @@ MODULES = (
     "bad_answer",
     "beside",
     "cached",
+    "checking",
     "call",
     "call_state",
     "candidates",

@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from freehold.gateway.beside import Beside
+from freehold.gateway.checking import Checking
 from freehold.gateway.climb import Climb
 from freehold.gateway.failing import unheard
 from freehold.gateway.judge import Judge
 from freehold.gateway.payer import budget_left
 from freehold.routing.escalate import ways_up
+from freehold.routing.validating import Verdict, calls_tools, check_for, document_of, words_of
 
 if TYPE_CHECKING:
     from freehold.core.catalog import Deployment
     from freehold.gateway.call import Call
     from freehold.gateway.relay import Relay
     from freehold.routing.router import Router
+    from freehold.routing.world import Check
 
 
 def judge_for(call: Call, *, streamed: bool) -> Judge | None:
@@ -29,7 +32,8 @@ def judge_for(call: Call, *, streamed: bool) -> Judge | None:
         return None
     if not _higher(call, climb, router):
         return None
-    return Judge(call.request.body, prepared.dialect, prepared.context, streamed=streamed)
+    holds = (not streamed or router.rules.hold_streams) and _check_of(call, climb, router) is not None
+    return Judge(call.request.body, prepared.dialect, prepared.context, streamed=streamed, holds=holds)
 
 
 def passes(call: Call, relay: Relay, data: bytes) -> bool:
@@ -39,17 +43,84 @@ def passes(call: Call, relay: Relay, data: bytes) -> bool:
     why = judge.feed(data)
     if why and _go_up(call, relay, judge, why):
         return False
+    if judge.holds:
+        if judge.over:
+            _let_go(call, relay)
+        return False
     if judge.over:
         relay.judge = None
     return True
 
 
 def passes_whole(call: Call, relay: Relay) -> bool:
-    """The judged answer has come to its end; False when the call has gone up instead."""
-    judge, relay.judge = relay.judge, None
+    """The judged answer has come to its end; False when the call has gone up instead, or is to be checked
+    first."""
+    judge = relay.judge
     assert judge is not None
     why = judge.whole()
-    return not (why and _go_up(call, relay, judge, why))
+    if why and _go_up(call, relay, judge, why):
+        return False
+    if not why and judge.holds and _checks(call, relay, judge):
+        return False
+    if judge.holds:
+        return _let_go(call, relay)
+    relay.judge = None
+    return True
+
+
+def _check_of(call: Call, climb: Climb, router: Router) -> Check | None:
+    """Who checks the answers to this call; None: nobody."""
+    if call.gateway.validators is None:
+        return None
+    return check_for(router.rules.checks, climb.routed.decision.task)
+
+
+def _checks(call: Call, relay: Relay, judge: Judge) -> bool:
+    """Have the answer that is held checked. False: nobody does that. Answers that call tools are steps on the
+    way, of which a validator of answers knows nothing."""
+    climb, router, validators, answer = call.climb, call.gateway.router, call.gateway.validators, judge.answer
+    if climb is None or router is None or validators is None or answer is None or calls_tools(answer):
+        return False
+    check = _check_of(call, climb, router)
+    if check is None:
+        return False
+    call.heard = False  # from here on the bounds of the check count, not those of the upstream
+    task, name = climb.routed.decision.task, call.candidates.current.name
+    document = document_of(call.request.body, answer, task=task, deployment=name, receipt=call.id)
+    climb.checking = Checking(
+        call.gateway,
+        validators.check(check, document),
+        lambda verdict: _checked(call, relay, judge, verdict),
+    )
+    return True
+
+
+def _checked(call: Call, relay: Relay, judge: Judge, verdict: Verdict) -> None:
+    """What the validator says of the answer that is held: it is given, or the call goes up."""
+    climb, router, name = call.climb, call.gateway.router, call.candidates.current.name
+    if climb is None or call.settled:
+        return
+    climb.checking = None
+    if verdict.good is not None and router is not None:
+        router.checked(climb.routed, name, call.id, good=verdict.good)
+    if verdict.good is False:
+        call.kept = None  # also when nobody better is there it is not worth keeping
+        if _go_up(call, relay, judge, words_of(verdict), counted=True):
+            return
+    call.route = f"{call.route}; {name} {words_of(verdict)}"
+    if _let_go(call, relay):
+        relay.end()
+
+
+def _let_go(call: Call, relay: Relay) -> bool:
+    """Give the client what was held. False: the answer has come to its end by that."""
+    judge, relay.judge = relay.judge, None
+    assert judge is not None
+    for piece in judge.pieces:
+        relay.feed(piece)
+        if call.relay is not relay:  # it could not be read: that is told
+            return False
+    return True
 
 
 def _higher(call: Call, climb: Climb, router: Router) -> tuple[Deployment, ...]:
@@ -60,8 +131,9 @@ def _higher(call: Call, climb: Climb, router: Router) -> tuple[Deployment, ...]:
     return tuple([known[name] for name in names if name in known])
 
 
-def _go_up(call: Call, relay: Relay, judge: Judge, why: str) -> bool:
-    """Ask one tier up. False when nobody is left there: the answer has to do."""
+def _go_up(call: Call, relay: Relay, judge: Judge, why: str, *, counted: bool = False) -> bool:
+    """Ask one tier up. False when nobody is left there: the answer has to do. `counted`: the router knows
+    already that it was not good enough."""
     climb, router = call.climb, call.gateway.router
     if climb is None or router is None or unheard(call):
         return False
@@ -71,7 +143,8 @@ def _go_up(call: Call, relay: Relay, judge: Judge, why: str) -> bool:
     name = call.candidates.current.name
     call.tries[-1].error = f"not good enough: {why}"
     climb.failed = (*climb.failed, name)
-    router.insufficient(climb.routed, name, call.id)
+    if not counted:
+        router.insufficient(climb.routed, name, call.id)
     _hold(call, relay, judge)
     _forget_answer(call)
     call.candidates.follow_with(higher)

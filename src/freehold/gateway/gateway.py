@@ -114,6 +114,7 @@ class Gateway(Places):
         self.allowances = parts.allowances
         self.meter = parts.meter
         self.shadow = parts.shadow
+        self.validators = parts.validators
         if not parts.share and self.sharing is not None:
             self.sharing.stop()
             self.sharing = None

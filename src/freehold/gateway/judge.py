@@ -1,7 +1,8 @@
 """Holds the answer of a cheap place back until it is seen to be good enough, or must not wait any longer.
 
 A stream is held until its first words are there, or until its end when it only calls tools; for a few
-seconds at most. What is seen is judged by `routing.escalate`.
+seconds at most; when it is to be checked, until its end in any case. What is seen is judged by
+`routing.escalate`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import msgspec
 
 from freehold.core.catalog import Dialect
 from freehold.dialects.context import TranslationContext, TranslationError
+from freehold.dialects.conversation import Answer
 from freehold.routing.escalate import AnswerSigns, insufficient, signs_of
 from freehold.routing.reading import read_wanted
 
@@ -35,21 +37,38 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Transla
 
 
 class Judge:
-    """`request` is the client's body, `dialect` the upstream's."""
+    """`request` is the client's body, `dialect` the upstream's. `holds`: all of the answer is wanted before
+    anything of it is passed on."""
 
-    __slots__ = ("_body", "_context", "_dialect", "_request", "_since_ns", "_streamed", "over")
+    __slots__ = (
+        "_body", "_context", "_dialect", "_request", "_since_ns",
+        "answer", "ended", "holds", "over", "pieces", "streamed",
+    )  # fmt: skip
 
     def __init__(
-        self, request: bytes, dialect: Dialect, context: TranslationContext | None, *, streamed: bool
+        self,
+        request: bytes,
+        dialect: Dialect,
+        context: TranslationContext | None,
+        *,
+        streamed: bool,
+        holds: bool = False,
     ) -> None:
         self._request = request
         self._dialect: Dialect = dialect
         self._context = context
-        self._streamed = streamed
+        self.streamed = streamed
+        self.holds = holds
+        self.pieces: list[bytes] = []
+        """What was held, as it came."""
+        self.answer: Answer | None = None
+        """The whole answer, once `whole` could read it."""
         self._body = bytearray()
         self._since_ns = time.perf_counter_ns()
         self.over = False
         """The answer need not be held any longer."""
+        self.ended = False
+        """The last event of a stream has come."""
 
     @property
     def body(self) -> bytes:
@@ -59,10 +78,16 @@ class Judge:
     def feed(self, data: bytes) -> str:
         """A piece of the upstream's body; why the answer is not good enough, once that shows."""
         self._body += data
-        if not self._streamed:
+        if self.holds:
+            self.pieces.append(data)
+        if not self.streamed:
             self.over = len(self._body) > _MOST_BYTES
             return ""
-        if any(mark in data for mark in _LAST[self._dialect]):
+        self.ended = self.ended or any(mark in data for mark in _LAST[self._dialect])
+        if self.holds:
+            self.over = len(self._body) > _MOST_BYTES
+            return ""
+        if self.ended:
             return self.whole()
         text = self._text()
         late = time.perf_counter_ns() - self._since_ns > HOLD_NS
@@ -83,9 +108,9 @@ class Judge:
                 client=self._dialect, upstream=self._dialect, model_asked="", answer_id="judged", created_s=0
             )
         try:
-            if self._streamed:
+            if self.streamed:
                 body = _gathered(self._dialect, body)
-            answer = read_answer(body, context)
+            answer = self.answer = read_answer(body, context)
         except _UNREADABLE:
             return ""  # whoever relays it will say so
         return insufficient(signs_of(answer, read_wanted(self._request))) or ""

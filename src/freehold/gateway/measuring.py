@@ -60,7 +60,10 @@ def _measure(call: CallState, outcome: Outcome) -> Measured:
             usage = estimated_usage(call.request_bytes, 0)  # the prompt was on its way
             return _estimated(call, target, usage)
         return NOTHING_USED
-    return _told(call, target, prepared, relay.tap, relay.events, outcome)
+    tap, events, judge = relay.tap, relay.events, relay.judge
+    if judge is not None and judge.holds:  # the relay has not seen it yet
+        tap, events = _read(prepared, judge.body, streamed=judge.streamed)
+    return _told(call, target, prepared, tap, events, outcome)
 
 
 def _told(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -25,6 +25,8 @@ from freehold.routing.fallback import Policy
 from freehold.routing.hedge import HedgeRules
 from freehold.routing.router import Router
 from freehold.routing.shadow import Shadows
+from freehold.routing.validating import Verdict
+from freehold.routing.world import Check
 
 
 class Cost(Protocol):
@@ -68,6 +70,14 @@ class Budgets(Protocol):
         ...
 
 
+class Validators(Protocol):
+    """Programs of the person's that say whether an answer is good."""
+
+    def check(self, check: Check, document: bytes) -> Coroutine[None, None, Verdict]:
+        """Bounded in time, and nothing raised. When cancelled, the program has ended."""
+        ...
+
+
 class Ledger(Protocol):
     """`receipts.ledger.Ledger` as the gateway needs it."""
 
@@ -105,6 +115,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What time on servers of ours costs."""
     shadow: Shadows | None = None
     """Who wants answers to compare them with those of cheaper places."""
+    validators: Validators | None = None
     share: bool = False
     """Identical calls under way share one upstream."""
     hedge: HedgeRules = HedgeRules()

@@ -103,8 +103,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class Beliefs:
     """Tallies by kind of task and deployment; the one owner updates in place.
 
-    An outcome of the same receipt from the same source replaces the one before: who thinks again has not
-    seen two answers. The newest few thousand are remembered for that.
+    An outcome of the same receipt and place from the same source replaces the one before: who thinks again
+    has not seen two answers. The newest few thousand are remembered for that.
     """
 
     REMEMBERED = 4096
@@ -118,7 +118,7 @@ class Beliefs:
         for row in self._tallies.values():
             for name, tally in row.items():
                 self._count(self._all.setdefault(name, Tally()), tally.good, tally.bad)
-        self._said: dict[tuple[str, Source], Outcome] = {}
+        self._said: dict[tuple[str, str, Source], Outcome] = {}
 
     @property
     def tallies(self) -> Mapping[str, Mapping[str, Tally]]:
@@ -128,7 +128,7 @@ class Beliefs:
     def learn(self, outcome: Outcome) -> None:
         """Count one outcome in."""
         if outcome.receipt:
-            key = (outcome.receipt, outcome.source)
+            key = (outcome.receipt, outcome.deployment, outcome.source)
             before = self._said.pop(key, None)
             if before is not None:
                 self._add(before, -1.0)

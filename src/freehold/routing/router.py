@@ -206,6 +206,12 @@ class Router:
         self.escalations += 1
         self._notice(deployment, routed.decision.task, receipt, "escalation")
 
+    def checked(self, routed: Routed, deployment: str, receipt: str, *, good: bool) -> None:
+        """A validator has said how good an answer is."""
+        _remember(self._calls, receipt, routed)
+        self.escalations += not good
+        self._notice(deployment, routed.decision.task, receipt, "validator", float(good))
+
     def learn(self, outcome: Outcome, of: str = "") -> None:
         """Count an outcome that stands in the ledger. `of`: the call whose prompt it was, when that is not
         the one that the outcome is about."""
@@ -228,8 +234,8 @@ class Router:
 
     # -- inside
 
-    def _notice(self, deployment: str, task: str, receipt: str, source: Source) -> None:
-        outcome = Outcome(task=task, deployment=deployment, score=0.0, source=source, receipt=receipt)
+    def _notice(self, deployment: str, task: str, receipt: str, source: Source, score: float = 0.0) -> None:
+        outcome = Outcome(task=task, deployment=deployment, score=score, source=source, receipt=receipt)
         self.learn(outcome)
         if self.on_outcome is not None:
             self.on_outcome(outcome)

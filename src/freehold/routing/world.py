@@ -158,6 +158,13 @@ class AliasRule(msgspec.Struct, frozen=True):
     candidates: tuple[str, ...]
 
 
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """A program that says whether an answer is good."""
+
+    command: tuple[str, ...]
+    timeout_s: float = 10.0
+
+
 class RoutingRules(msgspec.Struct, frozen=True, kw_only=True):
     """The configuration, as far as a choice needs it."""
 
@@ -166,6 +173,10 @@ class RoutingRules(msgspec.Struct, frozen=True, kw_only=True):
     aliases: Mapping[str, AliasRule] = {}
     explore: float = 0.02
     escalate: bool = True
+    checks: Mapping[str, Check] = {}
+    """By kind of task, who checks answers before they are given; `*`: all other kinds."""
+    hold_streams: bool = False
+    """Streams, too, are held back until the whole answer is checked."""
     second_nanos: int = 33_333
     """What a second of waiting is worth."""
     sticky_s: float = 1800.0

@@ -38,6 +38,11 @@ def environment(
     return kept | _gpus(visible_gpus(spec, placement)) | _added(env, spec.env)
 
 
+def bare(env: Mapping[str, str]) -> dict[str, str]:
+    """What any program of the person's may know of our environment: no keys."""
+    return {key: value for key, value in env.items() if key in _KEPT}
+
+
 def visible_gpus(spec: ServerSpec, placement: Placement | None) -> tuple[int, ...] | None:
     """GPU indexes that the server gets; empty: none; None: it may choose."""
     return placement.gpus if placement is not None else spec.gpus
