@@ -159,6 +159,11 @@ def test_savings_are_counted_against_the_baseline(freehold: Freehold, month: Pat
     assert kinds["qwen", "local"] == 35_000_000 - 1000
     assert "Saved $0.081499" in freehold("costs", "--savings").out
     assert freehold("costs", "--savings", "--baseline", "anthropic/no-such").exit == Exit.FAILED
+    plain = freehold("costs", "--savings", "--baseline", "claude-opus-4-5")
+    assert "what anthropic/claude-opus-4-5 would" in plain.out, "one provider has it"
+    nobody = freehold("costs", "--savings", "--baseline", "gpt-9")
+    assert nobody.exit == Exit.FAILED, "it is not free because nobody says whose it is"
+    assert "name its provider" in nobody.err
 
 
 def test_a_forecast_leaves_subscriptions_to_their_fee(freehold: Freehold, month: Path) -> None:

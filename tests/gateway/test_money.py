@@ -118,6 +118,28 @@ async def test_that_calls_no_longer_fit_is_told_of_calls_that_are_not_sent_alone
         assert [event.kind for event in purse.told] == ["refused"]
 
 
+async def test_who_has_no_room_for_even_a_short_answer_is_named() -> None:
+    """Of two budgets only one is in the way of that; a grant of the other would help nobody."""
+    purse = Purse(1.0)
+    both = [
+        BudgetConfig(scope="all", limit_usd=1.0, window="total"),
+        BudgetConfig(scope="task:review", limit_usd=0.1, window="total", on_limit="ask"),
+    ]
+    purse.book.use(rules_of(both))
+    async with house_with(purse) as house:
+        body = dict(asking("chat", "alpha/m", stream=False))
+        del body["max_tokens"]
+        house.ask(PATHS["chat"], body, **{"x-freehold-task": "review"})
+        status, _, answer = house.answer
+        message = json.loads(answer)["error"]["message"]
+        assert status == 402 and house.upstreams.sent == []
+        assert message.startswith(
+            "the budget task:review in total has 0.10 of 0.10 USD left; this call could"
+        )
+        assert "0.26" in message and "Whoever runs Freehold may allow more" in message
+        assert [event.budget for event in purse.told] == ["task:review in total"]
+
+
 async def test_the_same_place_again_gets_the_same_limit() -> None:
     async with house_with(Purse(1.0)) as house:
         unlimited(house)

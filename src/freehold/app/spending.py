@@ -150,13 +150,24 @@ class Spending:
 
     def savings(self, between: Between, where: Where, baseline: str | None) -> Savings:
         """Against `baseline`, or the configuration's. Raises FreeholdError when none has a price."""
-        name = baseline or self.config.routing.baseline or self._dearest()
+        name = self._full_name(baseline or self.config.routing.baseline or self._dearest())
         price = self._price_of(name)
         if price(Usage(fresh_in=1000, visible_out=1000), self._now_ms) is None:
             raise FreeholdError(
                 f"no price is known for {name!r}: name another baseline, or set one in `prices`"
             )
         return savings(map(_spent, calls(self.db, between, where)), name, price)
+
+    def _full_name(self, name: str) -> str:
+        """With the provider: what is not paid for is no baseline. Raises FreeholdError."""
+        if "/" in name:
+            return name
+        offered = [who for who, each in self.config.providers.items() if name in each.models]
+        if len(offered) == 1:
+            return f"{offered[0]}/{name}"
+        raise FreeholdError(
+            f"{name!r} is no baseline: name the provider, too, as in anthropic/claude-opus-4-5"
+        )
 
     def per_outcome(self, by: By, between: Between, where: Where) -> tuple[OutcomeCost, ...]:
         """What a good answer cost, by one dimension. Answers that nobody has judged are only counted."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from freehold.cli.output import print_facts, print_table, say
-from freehold.cli.wording import dollars, long_duration
+from freehold.cli.wording import dollars, long_duration, many, roughly
 from freehold.costs.exports.tables import Cell, Column
 from freehold.receipts.query import CostRow
 
@@ -40,8 +40,8 @@ def tell_sums(by: str, shown: Sequence[CostRow], rows: Sequence[CostRow]) -> Non
         [_cells(row) for row in shown],
     )
     total, calls = sum(row.total_nanos for row in rows), sum(row.calls for row in rows)
-    more = f" {len(rows) - len(shown):,} rows more." if len(shown) < len(rows) else ""
-    say(f"Together {dollars(total)} for {calls:,} calls.{more}")
+    more = f" {many(len(rows) - len(shown), 'row')} more." if len(shown) < len(rows) else ""
+    say(f"Together {dollars(total)} for {many(calls, 'call')}.{more}")
 
 
 def _cells(row: CostRow) -> tuple[object, ...]:
@@ -78,16 +78,16 @@ def tell_beside(flat: Sequence[FlatCost], idle: EnergySums) -> None:
 def tell_forecast(found: MonthForecast) -> None:
     """One month."""
     calls = found.calls
-    band = f"{dollars(calls.low_nanos)} to {dollars(calls.high_nanos)}, nine times of ten"
+    band = f"{roughly(calls.low_nanos)} to {roughly(calls.high_nanos)}, nine times of ten"
     facts: list[tuple[str, object]] = [
         ("month", f"{found.month}, until {calls.until.isoformat()}"),
         ("calls until now", dollars(calls.spent_nanos)),
-        ("calls at its end", f"{dollars(calls.expected_nanos)} ({band})"),
+        ("calls at its end", f"{roughly(calls.expected_nanos)} ({band})"),
     ]
     facts += [(each.label, f"{dollars(each.month_nanos)} this month") for each in found.flat]
     if found.flat:
-        facts.append(("together", dollars(calls.expected_nanos + found.flat_nanos)))
-    facts.append(("made from", f"{calls.known_days} whole days"))
+        facts.append(("together", roughly(calls.expected_nanos + found.flat_nanos)))
+    facts.append(("made from", many(calls.known_days, "whole day")))
     print_facts(facts)
 
 
@@ -113,7 +113,8 @@ def tell_savings(found: Savings, top: int | None) -> None:
         f"what {found.baseline} would have cost for the same tokens."
     )
     if found.unknown_calls:
-        say(f"{found.unknown_calls:,} calls are left out: nobody knows what they cost.")
+        left_out = many(found.unknown_calls, "call")
+        say(f"Left out: {left_out} of which nobody knows the cost.")
 
 
 def tell_outcomes(by: str, found: Sequence[OutcomeCost]) -> None:

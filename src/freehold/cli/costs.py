@@ -21,7 +21,7 @@ from freehold.cli.cost_options import FIELDS, CostOptions
 from freehold.cli.option_struct import takes
 from freehold.cli.options import chosen_home
 from freehold.cli.output import print_json, say
-from freehold.cli.wording import moment_ms
+from freehold.cli.wording import many, moment_ms
 from freehold.core.config import Config
 from freehold.core.config_file import load_config
 from freehold.core.errors import ConfigError
@@ -141,7 +141,7 @@ def _written(options: CostOptions, file: Path, count: int) -> None:
     if options.as_json:
         print_json({"file": str(file), "rows": count})
     else:
-        say(f"{count:,} rows written to {file}.")
+        say(f"{many(count, 'row')} written to {file}.")
 
 
 # -- what was asked

@@ -27,6 +27,17 @@ def dollars(nanos: int) -> str:
     return f"{sign}${nanos // 10**9}.{digits:0<2}"
 
 
+def roughly(nanos: int) -> str:
+    """As `dollars`, of a figure that nobody knows to the last digit."""
+    step = 10 ** max(0, len(str(abs(nanos))) - 3)
+    return dollars((nanos + step // 2) // step * step)
+
+
+def many(count: int, noun: str) -> str:
+    """`1 call`, `1,200 calls`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def cost(nanos: int, state: str, *, with_state: bool = False) -> str:
     """A call's cost as far as it is known: `$0.0012`, `~$0.0012` for an estimate, `?`, `free`."""
     if state in ("unknown", "free"):

@@ -84,12 +84,15 @@ def output_tokens(body: bytes) -> int:
     return (stated or OUTPUT_TOKENS) * times
 
 
+def is_open(body: bytes, prepared: Prepared) -> bool:
+    """Whether nothing is said of the answer's length: neither does the client's `body` state a limit, nor has
+    the request a part that goes by it."""
+    return not _stated(body)[0] and b'"budget_tokens"' not in prepared.body
+
+
 def affordable(rates: Rates, body: bytes, prepared: Prepared, target: Target, left_nanos: int) -> int:
-    """The most tokens for each answer with which the worst case is within `left_nanos`. 0 where the client's
-    `body` states a limit of its own, or the request has a part that goes by it."""
-    stated, times = _stated(body)
-    if stated or b'"budget_tokens"' in prepared.body:
-        return 0
+    """The most tokens for each answer of an open request with which the worst case is within `left_nanos`."""
+    _, times = _stated(body)
     longest = limited(prepared, target, OUTPUT_TOKENS)  # the limit itself is read, too
     bound = input_bound(longest.body, marks_cache=target.anthropic)
     return affordable_output(rates, bound, left_nanos) // times

@@ -171,12 +171,14 @@ class Money:
         if account is None or (degrades and self._last is None and call.climb is None):
             return worst
         left = book.left(payer, call.started_ms)
-        if left is None:
+        if left is None or not bounds.is_open(call.request.body, prepared):
             return worst
         tokens = min(bounds.affordable(rates, call.request.body, prepared, target, left), _PLENTY_TOKENS)
         others = self._last is None and (call.candidates.more or degrades)
         if tokens < (_USUAL_TOKENS if others else _LEAST_TOKENS):
-            return worst
+            if self._last is None:
+                return worst
+            tokens = _LEAST_TOKENS  # there is no room for it: who is told which budget has none is told truly
         self.limit = tokens
         call.route = f"{call.route}; answer limited to {tokens} tokens by the budget {account.rule.label}"
         within = call.prepared = bounds.limited(prepared, target, tokens)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from fastapi import HTTPException, Request
 
 from freehold.core.errors import FreeholdError
@@ -37,7 +39,10 @@ class _MoneyApi:
         try:
             return Json(self._control.grant(asked))
         except KeyError:
-            raise HTTPException(404, f"there is no budget {asked.budget!r}") from None
+            known = [view.budget for view in self._control.budgets()]
+            near = get_close_matches(asked.budget, known, n=3, cutoff=0.5) or known[:3]
+            meant = f"; there are {', '.join(map(repr, near))}" if near else "; none is configured"
+            raise HTTPException(404, f"there is no budget {asked.budget!r}{meant}") from None
 
     async def limits(self) -> Json:
         """What is left of what providers allow, and how long it lasts at the present pace."""

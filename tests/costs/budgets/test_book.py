@@ -261,7 +261,7 @@ def test_marks_are_told_once_for_each_window() -> None:
         ]
 
     assert [spend(cents, T0) for cents in (49, 1, 29, 1, 19, 1)] == [[], [50], [], [80], [], [100]]
-    assert spend(85, T0 + HOUR) == [50, 80]
+    assert spend(85, T0 + HOUR) == [80], "the highest of several"
     rolling = BudgetBook(rules({"scope": "all", "limit_usd": 1, "window": "60m"}))
     told: list[int] = []
     for minute in range(0, 240, 10):
@@ -277,6 +277,17 @@ def test_the_first_call_that_does_not_fit_is_told_once() -> None:
     assert [[event.kind for event in each] for each in events] == [["refused"], [], []]
     next_day = denied(book.hold(ANNA, 2 * USD, T0 + DAY, "c")).told(T0 + DAY)
     assert [event.kind for event in next_day] == ["refused"]
+
+
+def test_a_call_that_never_fits_says_nothing_about_those_after_it() -> None:
+    book = BudgetBook(rules({"scope": "all", "limit_usd": 1, "window": "day", "notify": []}))
+    (huge,) = denied(book.hold(ANNA, 5 * USD, T0, "c1")).told(T0)
+    assert huge.text == "budget all per day: no room for a call of up to 5.00 USD, 0.00 of 1.00 USD is spent"
+    assert not denied(book.hold(ANNA, 5 * USD, T0, "c2")).told(T0)
+    book.settle(held(book.hold(ANNA, 95 * CENT, T0, "c3")), 95 * CENT, T0)
+    (full,) = denied(book.hold(ANNA, 6 * CENT, T0, "c4")).told(T0)
+    assert full.text == "budget all per day: no room for a call of up to 0.060 USD, 0.95 of 1.00 USD is spent"
+    assert not denied(book.hold(ANNA, 6 * CENT, T0, "c5")).told(T0)
 
 
 def test_a_denial_that_is_kept_to_oneself_does_not_spare_the_next_one_from_being_told() -> None:

@@ -63,7 +63,8 @@ class Account:
         """When the first call that is known of was on it."""
         self._told: dict[int, int] = {}
         """Percent -> when it was told."""
-        self._refused = -FOREVER_MS
+        self._refused: dict[bool, int] = {}
+        """When a call without room was told: one that never fits, and one that does not any more."""
         post(self.balances, GRANTED, FREE, rule.limit_nanos)
         self.next_mark = self._next_mark(-FOREVER_MS)
 
@@ -87,7 +88,7 @@ class Account:
         """Nothing has happened to it, or all is forgotten: a new one would be the same."""
         _, _, held, spent, expired, lent = self.balances
         untouched = not (held or spent or expired or lent) and self.granted == self.rule.limit_nanos
-        return untouched and not self._told and self._refused == -FOREVER_MS
+        return untouched and not self._told and not self._refused
 
     def is_over(self, now_ms: int) -> bool:
         """No call can be on it any more."""
@@ -130,8 +131,7 @@ class Account:
             post(self.balances, EXPIRED, FREE, expired)
         old_ms = now_ms - self.rule.window.length_ms
         self._told = {percent: at_ms for percent, at_ms in self._told.items() if at_ms > old_ms}
-        if self._refused <= old_ms:
-            self._refused = -FOREVER_MS
+        self._refused = {large: at_ms for large, at_ms in self._refused.items() if at_ms > old_ms}
         oldest = min(self._slices, default=None)
         self.lapse_ms = FOREVER_MS if oldest is None else leaves_ms(self.rule.window, oldest)
         self.next_mark = self._next_mark(now_ms)
@@ -155,20 +155,22 @@ class Account:
     # -- what is told
 
     def reached(self, now_ms: int) -> tuple[BudgetEvent, ...]:
-        """The marks that were reached since the last time, each once for a window."""
+        """The highest of the marks that were reached since the last time, each once for a window."""
         due = [percent for percent in self._untold(now_ms) if self._mark(percent) <= self.used]
         self._told |= dict.fromkeys(due, now_ms)
         self.next_mark = self._next_mark(now_ms)
-        return tuple(self.event("reached", now_ms, percent) for percent in due)
+        return (self.event("reached", now_ms, percent=due[-1]),) if due else ()
 
-    def refused(self, now_ms: int) -> tuple[BudgetEvent, ...]:
-        """The first call in this window that did not fit."""
-        if self._refused > now_ms - (self.rule.window.length_ms or FOREVER_MS):
+    def refused(self, now_ms: int, need_nanos: int) -> tuple[BudgetEvent, ...]:
+        """The first call in this window that did not fit; one that is larger than the whole limit says
+        nothing about those that come after it."""
+        large = need_nanos > self.granted
+        if self._refused.get(large, -FOREVER_MS) > now_ms - (self.rule.window.length_ms or FOREVER_MS):
             return ()
-        self._refused = now_ms
-        return (self.event("refused", now_ms),)
+        self._refused[large] = now_ms
+        return (self.event("refused", now_ms, need_nanos=need_nanos),)
 
-    def event(self, kind: EventKind, now_ms: int, percent: int = 0) -> BudgetEvent:
+    def event(self, kind: EventKind, now_ms: int, *, percent: int = 0, need_nanos: int = 0) -> BudgetEvent:
         return BudgetEvent(
             kind=kind,
             budget=self.rule.label,
@@ -176,13 +178,14 @@ class Account:
             percent=percent,
             used_nanos=self.used,
             limit_nanos=self.granted,
+            need_nanos=need_nanos,
             at_ms=now_ms,
             asks=kind == "refused" and self.rule.action == "ask",
         )
 
     def allowed_more(self) -> None:
         """A limit that holds again is told again when it is reached."""
-        self._refused = -FOREVER_MS
+        self._refused.clear()
 
     def _untold(self, now_ms: int) -> list[int]:
         """A rolling window may tell a mark again once it is as old as the window is long."""

@@ -47,8 +47,8 @@ class Hold(msgspec.Struct, eq=False, gc=False):
 class BudgetEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something that somebody may want to know. Money is integer nano-USD.
 
-    `reached`: spending came to `percent` of the limit; `refused`: a call did not fit; both once for each
-    window. `overrun`: a provider charged more than its prices allow.
+    `reached`: spending came to `percent` of the limit, or beyond; `refused`: a call did not fit; both once
+    for each window. `overrun`: a provider charged more than its prices allow.
     """
 
     kind: EventKind
@@ -57,6 +57,8 @@ class BudgetEvent(msgspec.Struct, frozen=True, kw_only=True):
     percent: int = 0
     used_nanos: int
     limit_nanos: int
+    need_nanos: int = 0
+    """What the call could have cost that did not fit."""
     at_ms: int
     asks: bool = False
     """A person may allow more, and is asked to."""
@@ -71,7 +73,8 @@ class BudgetEvent(msgspec.Struct, frozen=True, kw_only=True):
                 return f"budget {who}: {self.percent} % is spent, {sums}"
             case "refused":
                 more = f"; to allow more: {grant_words(who)}" if self.asks else ""
-                return f"budget {who}: calls no longer fit, {sums} is spent{more}"
+                need = f"no room for a call of up to {usd(self.need_nanos)} USD"
+                return f"budget {who}: {need}, {sums} is spent{more}"
             case "overrun":
                 return f"budget {who}: a provider charged more than its prices allow, {sums} is spent"
 
@@ -102,7 +105,7 @@ class Denial(msgspec.Struct, frozen=True, kw_only=True):
     def told(self, now_ms: int) -> tuple[BudgetEvent, ...]:
         """What is to be told where the call is really not sent: that a budget has no room, once for each
         window."""
-        return tuple(event for account in self.full for event in account.refused(now_ms))
+        return tuple(event for account in self.full for event in account.refused(now_ms, self.need_nanos))
 
     def retry_after_s(self, now_ms: int) -> float | None:
         """When it is worth to ask again."""
