@@ -140,6 +140,23 @@ async def test_who_has_no_room_for_even_a_short_answer_is_named() -> None:
         assert [event.budget for event in purse.told] == ["task:review in total"]
 
 
+@pytest.mark.parametrize(("said", "held"), [(100, 0.1), (100.0, 0.1), ("100", 0.1), (99.5, 0.1)])
+async def test_a_limit_that_lenient_servers_read_is_read(said: object, held: float) -> None:
+    purse = Purse(1.0)
+    async with house_with(purse) as house:
+        house.ask(PATHS["chat"], asking("chat", "alpha/m", stream=False) | {"max_tokens": said})
+        assert json.loads(house.upstreams.sent[0].body)["max_tokens"] == said
+        assert purse.usd(HELD) == pytest.approx(held)
+
+
+@pytest.mark.parametrize("said", [0, -1, "many", True, [1], 1e300])
+async def test_a_limit_that_nobody_understands_is_not_replaced(said: object) -> None:
+    purse = Purse(1.0)
+    async with house_with(purse) as house:
+        house.ask(PATHS["chat"], asking("chat", "alpha/m", stream=False) | {"max_tokens": said})
+        assert house.answer[0] == 402 and house.upstreams.sent == []
+
+
 async def test_the_same_place_again_gets_the_same_limit() -> None:
     async with house_with(Purse(1.0)) as house:
         unlimited(house)

@@ -165,9 +165,7 @@ class Spending:
         offered = [who for who, each in self.config.providers.items() if name in each.models]
         if len(offered) == 1:
             return f"{offered[0]}/{name}"
-        raise FreeholdError(
-            f"{name!r} is no baseline: name the provider, too, as in anthropic/claude-opus-4-5"
-        )
+        raise FreeholdError(f"{name!r} is no baseline: name its provider, as in anthropic/claude-opus-4-5")
 
     def per_outcome(self, by: By, between: Between, where: Where) -> tuple[OutcomeCost, ...]:
         """What a good answer cost, by one dimension. Answers that nobody has judged are only counted."""

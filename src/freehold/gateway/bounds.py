@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from freehold.costs.budgets.worst import (
@@ -25,6 +27,7 @@ _FREE_METHODS = (b"GET", b"HEAD", b"DELETE", b"OPTIONS")
 _UNKNOWN_BYTES = 512 * 1024 * 1024
 _BYTES_PER_TOKEN = 16
 """Of sound and pictures: a token stands for more in every coding."""
+_DIGITS, _NO_COUNT = 9, 1e9
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -87,7 +90,7 @@ def output_tokens(body: bytes) -> int:
 def is_open(body: bytes, prepared: Prepared) -> bool:
     """Whether nothing is said of the answer's length: neither does the client's `body` state a limit, nor has
     the request a part that goes by it."""
-    return not _stated(body)[0] and b'"budget_tokens"' not in prepared.body
+    return not _says_length(body) and b'"budget_tokens"' not in prepared.body
 
 
 def affordable(rates: Rates, body: bytes, prepared: Prepared, target: Target, left_nanos: int) -> int:
@@ -114,10 +117,24 @@ def _stated(body: bytes) -> tuple[int, int]:
         found = _decode(body)
     except _UNREADABLE:
         return 0, 1
-    stated = [
-        limit
-        for limit in (found.max_tokens, found.max_completion_tokens, found.max_output_tokens)
-        if isinstance(limit, int) and limit > 0
-    ]
-    times = [number for number in (found.n, found.best_of) if isinstance(number, int) and number > 0]
-    return max(stated, default=0), max(times, default=1)
+    stated = max(map(_count, (found.max_tokens, found.max_completion_tokens, found.max_output_tokens)))
+    return stated, max(1, *map(_count, (found.n, found.best_of)))
+
+
+def _count(value: object) -> int:
+    """A number from 1, as lenient servers read it: also `100.0` and `"100"`; else 0."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _DIGITS:
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < _NO_COUNT:
+        return 0
+    return math.ceil(value)
+
+
+def _says_length(body: bytes) -> bool:
+    """Whether a limit for the answer stands in the request, whatever it means."""
+    try:
+        found = _decode(body)
+    except _UNREADABLE:
+        return False
+    fields = (found.max_tokens, found.max_completion_tokens, found.max_output_tokens)
+    return any(value is not None for value in fields)

@@ -87,7 +87,9 @@ class BudgetBook:
         if worst_nanos is None:
             worst_nanos = matched.ceiling_nanos
             if worst_nanos is None:
-                return without_price(matched, full_model(who))
+                unnamed = who.model in ("", who.provider)
+                what = f"a call to {who.provider} that names no model" if unnamed else full_model(who)
+                return without_price(matched, what)
         for account in matched.rolling:
             if now_ms >= account.lapse_ms:
                 account.lapse(now_ms)
