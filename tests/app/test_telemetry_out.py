@@ -101,17 +101,18 @@ async def test_a_restart_goes_on_where_it_stopped(desk: Desk) -> None:
     assert receipts_in(it) == names(1, 2)
 
 
-async def test_only_calls_that_went_through_here_are_sent(desk: Desk) -> None:
+async def test_calls_and_uses_of_tools_are_sent_unless_telemetry_told_of_them(desk: Desk) -> None:
     async with collector(TAKEN) as it:
         await desk.begin(it)
         desk.ledger.append(make_receipt(1, endpoint="otlp"))
         desk.ledger.append(Receipt(id="d1", kind=DEATH, outcome="error", started_ms=1))
-        desk.ledger.append(tool_receipt(ToolUse(tool="Bash", started_ms=1), "t1"))
+        desk.ledger.append(tool_receipt(ToolUse(tool="Bash", started_ms=1, source="otlp"), "t1"))
         await desk.send(it)
         desk.write(2)
+        desk.ledger.append(tool_receipt(ToolUse(tool="Bash", started_ms=1, source="hook"), "t2"))
         await desk.send(it)
         close(desk)
-    assert receipts_in(it) == names(2)
+    assert receipts_in(it) == [*names(2), "t2"]
     assert len(it.requests) == 1
 
 

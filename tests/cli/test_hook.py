@@ -173,7 +173,7 @@ def test_one_that_does_not_take_it_is_told_of_in_one_line(
     ran = hook(CLAUDE)
     assert (ran.exit, ran.out, ran.err.count("\n")) == (0, "", 1)
     assert words in ran.err
-    assert "kept for the next start" in ran.err
+    assert "kept until Freehold answers" in ran.err
     assert len(kept(tmp_path / "home")) == 1
 
 

@@ -140,6 +140,55 @@ def test_an_error_inside_a_stream_is_remembered(dialect, event, word):
     assert word in told(dialect, event).error
 
 
+@pytest.mark.parametrize(
+    ("dialect", "events", "word"),
+    [
+        ("chat", [{"choices": [{"message": {"content": "hi"}, "finish_reason": "length"}]}], "length"),
+        (
+            "chat",
+            [
+                {"choices": [{"delta": {}, "finish_reason": "tool_calls"}], "usage": None},
+                {"choices": [], "usage": {"prompt_tokens": 1}},
+            ],
+            "tool_calls",
+        ),
+        ("chat", [b'{"choices":[{"delta":{"content":"x"},"finish_reason":null}]}'], ""),
+        ("messages", [{"type": "message", "stop_reason": "refusal"}], "refusal"),
+        (
+            "messages",
+            [
+                {"type": "message_start", "message": {"stop_reason": None}},
+                {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {}},
+                {"type": "message_stop"},
+            ],
+            "max_tokens",
+        ),
+        ("responses", [{"object": "response", "status": "completed"}], "completed"),
+        (
+            "responses",
+            [
+                {"type": "response.created", "response": {"status": "in_progress"}},
+                {
+                    "type": "response.incomplete",
+                    "response": {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}},
+                },
+            ],
+            "content_filter",
+        ),
+    ],
+)
+def test_why_an_answer_ended_is_known_in_the_upstreams_word(dialect, events, word):
+    assert told(dialect, *events).finish == word
+
+
+@pytest.mark.parametrize("dialect", ["chat", "messages", "responses"])
+@pytest.mark.parametrize("odd", [7, ["x"], {"a": 1}, [{"finish_reason": 7}]])
+def test_an_odd_end_hides_no_usage(dialect, odd):
+    members = ("choices", "stop_reason", "delta", "status", "incomplete_details")
+    tap = told(dialect, {"usage": {"input_tokens": 1}} | dict.fromkeys(members, odd))
+    assert (tap.finish, tap.usage_raw) == ("", b'{"input_tokens": 1}')
+
+
 def test_a_null_error_is_none():
     assert told("responses", {"type": "response.completed", "response": {"error": None}}).error == ""
 

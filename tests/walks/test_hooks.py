@@ -65,6 +65,20 @@ def uses(house: House) -> list[ToolUse]:
     return found
 
 
+def test_a_use_that_a_busy_house_did_not_take_is_recorded_while_it_runs(house: House) -> None:
+    house.process.suspend()
+    try:
+        hook(house, "toolu_1")
+    finally:
+        house.process.resume()
+    deadline = time.monotonic() + 20
+    while waiting(house.home):
+        assert time.monotonic() < deadline, house.log
+        time.sleep(0.01)
+    house.stop()
+    assert [use.call_id for use in uses(house)] == ["toolu_1"]
+
+
 def test_every_use_has_one_receipt_whenever_it_happened(house: House) -> None:
     with house.wire() as wire:  # its control API is there
         assert wire.call("/api/v1/status").status == 200

@@ -156,6 +156,8 @@ class TestEveryDirection:
         getattr(town, place).script(Behaviour(cut_short=True))
         text, _, why, _ = speaker.say(f"{place}/{model}", stream)
         assert (text, why) == (TEXT, CUT_SHORT[client])
+        receipt = town.house.receipts()[-1]
+        assert receipt.finish == CUT_SHORT[receipt.upstream_dialect]
 
     def test_thoughts_do_not_become_the_answer(self, town, model, speaker, client, place, stream):
         getattr(town, place).script(Behaviour(thinking="secretly counting"))

@@ -19,6 +19,7 @@ from freehold.app.limits import HouseLimits
 from freehold.app.outcomes import OutcomeBook
 from freehold.app.price_table import HousePrices
 from freehold.app.routing import hedge_rules, places_of, routing_rules, shadow_rules
+from freehold.app.spooled import keep_taking
 from freehold.core.clock import Clock
 from freehold.core.config import Config
 from freehold.core.config_cache import CacheConfig
@@ -28,9 +29,7 @@ from freehold.core.servers import ServerSpec
 from freehold.gateway.gateway import Gateway
 from freehold.gateway.parts import Parts
 from freehold.receipts.entries import Receipt
-from freehold.receipts.journal import LedgerError
 from freehold.receipts.ledger import Ledger
-from freehold.receipts.spool import waiting
 from freehold.routing.router import Router
 from freehold.routing.world import Place
 
@@ -142,8 +141,7 @@ class OptionalRooms:
             self.cache.use_port(port)
         self._beside.begin("prices", lambda: self.prices.fetch(gateway.use_prices))
         self._beside.begin("limits", self.limits.keep)
-        if waiting(self._home):
-            self._beside.begin("tool uses that hooks kept", self._take_spool)
+        self._beside.begin("tool uses that hooks kept", self._take_spool)
         self._use_export(self._config.telemetry)
         gateway.changed = lambda: self._plan(gateway, specs())
         gateway.changed()
@@ -284,10 +282,7 @@ class OptionalRooms:
         return self.tools
 
     async def _take_spool(self) -> None:
-        try:
-            await self.tool_book().take_spool()
-        except (LedgerError, OSError) as error:
-            self._say("telemetry", f"uses of tools that hooks kept cannot be recorded: {error}")
+        await keep_taking(self._home, self.tool_book, lambda text: self._say("telemetry", text))
 
     def _record_told(self, receipt: Receipt) -> None:
         """What somebody else's call has cost counts in budgets, as it will at the next start."""

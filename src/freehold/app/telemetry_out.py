@@ -1,4 +1,5 @@
-"""Calls that went through here, as spans for a collector (`telemetry.export`).
+"""Calls that went through here, and uses of tools that hooks told of, as spans for a collector
+(`telemetry.export`).
 
 The ledger's log is the queue: it is followed from a cursor that is kept in the state folder, so the gateway
 pays nothing, a collector that is away costs no memory, and a restart loses nothing. Each call is sent at
@@ -23,11 +24,12 @@ from freehold.adapters.telemetry.genai_spans import encoded, span_id_of, trace_i
 from freehold.adapters.telemetry.sender import Sender, SendOutcome
 from freehold.core.catalog import Provider
 from freehold.core.config_telemetry import TelemetryConfig
-from freehold.core.observed import CallSpan, Try
+from freehold.core.observed import CallSpan, ToolSpan, Try
 from freehold.receipts.entries import Receipt, decode_receipt
 from freehold.receipts.journal import LedgerError, segments
 from freehold.receipts.log_folder import LogFolder, LogReader
 from freehold.receipts.observed import ENDPOINT as TOLD_BY_OTHERS
+from freehold.receipts.tools import tool_of
 
 FILE = Path("telemetry") / "export.json"
 MOST_BEHIND = 100_000
@@ -180,8 +182,8 @@ class SpanExport:
             return None
         providers, spans, calls = self._providers(), list[bytes](), 0
         for start in range(0, len(entries), _SLICE):
-            for call in _calls(entries[start : start + _SLICE], providers):
-                spans += encoded(call, config.conventions, config.protocol)
+            for each in _told(entries[start : start + _SLICE], providers):
+                spans += encoded(each, config.conventions, config.protocol)
                 calls += 1
             time.sleep(_BREATH_S)
         body, content_type = traces(spans, config.conventions, config.protocol, __version__)
@@ -236,15 +238,20 @@ class SpanExport:
             self._reader = None
 
 
-def _calls(entries: Sequence[bytes], providers: Mapping[str, Provider]) -> list[CallSpan]:
-    found: list[CallSpan] = []
+def _told(entries: Sequence[bytes], providers: Mapping[str, Provider]) -> list[CallSpan | ToolSpan]:
+    """What others told of by telemetry leaves by `telemetry.forward`."""
+    found: list[CallSpan | ToolSpan] = []
     for entry in entries:
         try:
             receipt = decode_receipt(entry)
         except msgspec.MsgspecError:
             continue
-        if receipt.kind == "call" and receipt.endpoint != TOLD_BY_OTHERS:
+        if receipt.endpoint == TOLD_BY_OTHERS:
+            continue
+        if receipt.kind == "call":
             found.append(call_span(receipt, providers))
+        elif (tool := tool_span(receipt)) is not None:
+            found.append(tool)
     return found
 
 
@@ -253,6 +260,7 @@ _SAME = tuple(
     & set(Receipt.__struct_fields__)  # such as model, usage, cost_nanos, session
 )
 _SAME_OF_TRY = Try.__struct_fields__
+_SAME_OF_TOOL = ("tool", "server", "call_id", "error", "project", "agent", "session", "task")
 
 
 def call_span(receipt: Receipt, providers: Mapping[str, Provider]) -> CallSpan:
@@ -273,4 +281,18 @@ def call_span(receipt: Receipt, providers: Mapping[str, Provider]) -> CallSpan:
         request_id=receipt.upstream_request_id,
         address=urlsplit(provider.base_url).netloc.rpartition("@")[2] if provider is not None else "",
         tries=tuple(Try(**{name: getattr(each, name) for name in _SAME_OF_TRY}) for each in receipt.attempts),
+    )
+
+
+def tool_span(receipt: Receipt) -> ToolSpan | None:
+    """The use of a tool that an entry tells of; None for all other entries."""
+    use = tool_of(receipt)
+    if use is None:
+        return None
+    return ToolSpan(
+        **{name: getattr(use, name) for name in _SAME_OF_TOOL},
+        receipt=receipt.id,
+        started_us=use.started_ms * 1000,
+        total_us=use.duration_us,
+        outcome=receipt.outcome,
     )

@@ -58,8 +58,8 @@ class ToolBook:
             return tool_view(receipt)
 
     async def take_spool(self) -> int:
-        """Record what hooks have kept while no Freehold ran; so many were new. What cannot be read is left
-        out. Raises LedgerError or OSError; then the rest is taken the next time."""
+        """Record what hooks have kept while no Freehold answered; so many were new. What cannot be read is
+        left out. Raises LedgerError or OSError; then the rest is taken the next time."""
         events, new = take(self._home), 0
         while True:
             event = await asyncio.to_thread(_next, events)

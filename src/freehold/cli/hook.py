@@ -59,7 +59,7 @@ def post_tool_use_(options: _PostOptions) -> None:
 
     Takes Claude Code's and Codex's events, and the body of POST /api/v1/receipts/tool. Of arguments and
     results only hashes are kept. Never stands in the agent's way: when Freehold does not answer, the event
-    waits in the state folder for its next start.
+    waits in the state folder until it does.
     """
     raise typer.Exit(post_tool_use(options))
 

@@ -1,7 +1,7 @@
 """`freehold hook post-tool-use`, without Typer: agents wait for it after each tool.
 
 It never stands in an agent's way: at most about a second, one line on the second stream, exit status 0 unless
-`--strict` was said. What no Freehold takes now is kept in the state folder for its next start.
+`--strict` was said. What no Freehold takes now is kept in the state folder until one does.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _told(options: HookOptions) -> str:
         from freehold.receipts.spool import add  # noqa: PLC0415 - seldom
 
         add(home, body)
-    return f"{why}kept for the next start" if why else ""
+    return f"{why}kept until Freehold answers" if why else ""
 
 
 def _body(raw: bytes, options: HookOptions) -> bytes:

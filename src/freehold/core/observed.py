@@ -1,7 +1,7 @@
 """What telemetry tells of a call or a tool use that others made: one value for all dialects of exporters.
 
 `adapters.telemetry` makes it from spans, logs and metrics, `receipts.observed` makes entries of it.
-`CallSpan` is the other way: what of a receipt leaves as a span.
+`CallSpan` and `ToolSpan` are the other way: what of a receipt leaves as a span.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """The sums of all calls of a session since `started_ms`: all that a metric tells."""
     repeats: bool = False
     """An event that says less than the span that it belongs to, which may come later."""
+    finish: str = ""
+    """Why the model ended its answer, in its own word."""
     usage: Usage = Usage()
     usage_raw: str = ""
     """The exporter's own counts, as JSON; empty when it gave none."""
@@ -110,6 +112,7 @@ class CallSpan(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     outcome: str
     error: str = ""
+    finish: str = ""
     usage: Usage = Usage()
     usage_known: bool = False
     cost_nanos: int = 0
@@ -127,3 +130,23 @@ class CallSpan(msgspec.Struct, frozen=True, kw_only=True):
     """The provider's, from a header of its answer."""
     tries: tuple[Try, ...] = ()
     """Of each attempt, where there were several."""
+
+
+class ToolSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """One use of a tool that a hook or a program told of, as a span shall tell it."""
+
+    receipt: str
+    tool: str
+    server: str = ""
+    """The MCP server of the tool."""
+    call_id: str = ""
+    """What the model called this use."""
+    started_us: int
+    """UTC."""
+    total_us: int = 0
+    outcome: str
+    error: str = ""
+    project: str = ""
+    agent: str = ""
+    session: str = ""
+    task: str = ""

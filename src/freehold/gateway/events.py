@@ -163,6 +163,7 @@ class TranslatedStream(Relay):
 
     def _say(self, said: bytes) -> None:
         self.tap.usage_raw = self._translator.usage_raw
+        self.tap.finish = self._translator.finish
         if said:
             self._count(said)
             self._out.append(said)
@@ -205,7 +206,7 @@ class TranslatedStream(Relay):
 
 
 _MARKS: dict[str, tuple[bytes, ...]] = {
-    "chat": (b'"usage"', b"[DONE]", b'"error"'),
+    "chat": (b'"usage"', b"[DONE]", b'"error"', b'"finish_reason":"', b'"finish_reason": "'),
     "messages": (b"message_", b'"error"'),
     "responses": (b'"response"', b'"error"'),
     "ollama": (),

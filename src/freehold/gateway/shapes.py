@@ -36,6 +36,10 @@ class Inner(msgspec.Struct):
     id: str | None = None
     error: msgspec.Raw = msgspec.Raw()
     service_tier: msgspec.Raw = msgspec.Raw()
+    stop_reason: msgspec.Raw = msgspec.Raw()
+    """Messages; in their streams it stands in `message_delta.delta`."""
+    status: msgspec.Raw = msgspec.Raw()
+    incomplete_details: msgspec.Raw = msgspec.Raw()
 
 
 class Outer(Inner):
@@ -46,6 +50,16 @@ class Outer(Inner):
     response: Inner | None = None
     """Responses streams: `response.completed.response`."""
     type: str | None = None
+    choices: msgspec.Raw = msgspec.Raw()
+    delta: msgspec.Raw = msgspec.Raw()
+
+
+class Ending(msgspec.Struct):
+    """Where an answer says why it ended: a choice, the delta of a Messages stream, `incomplete_details`."""
+
+    finish_reason: str | None = None
+    stop_reason: str | None = None
+    reason: str | None = None
 
 
 class Speed(msgspec.Struct):

@@ -10,11 +10,14 @@ import msgspec
 from freehold.core.catalog import Dialect
 from freehold.costs.terms import Terms, terms_of
 from freehold.dialects.usage import merge_usage
-from freehold.gateway.shapes import Choices, Inner, Outer, Speed
+from freehold.gateway.shapes import Choices, Ending, Inner, Outer, Speed
 
 _decode = msgspec.json.Decoder(Outer).decode
 _decode_speed = msgspec.json.Decoder(Speed).decode
 _decode_inner = msgspec.json.Decoder(Inner).decode
+_decode_ending = msgspec.json.Decoder(Ending).decode
+_decode_choices = msgspec.json.Decoder(list[Ending]).decode
+_decode_word = msgspec.json.Decoder(str).decode
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NOTHING = (b"", b"null")
 """Raw fields that are absent or null."""
@@ -31,22 +34,66 @@ _LAST = frozenset(
 """Types of the events that end a Messages or Responses stream."""
 
 
+_LONGEST_WORD = 40
+_NOT_YET = ("in_progress", "queued")
+"""A Responses object's `status` while it is made."""
+
+
+def _finish(dialect: Dialect, outer: Outer) -> str:
+    """Why the answer ended, where this part of it says so. What is oddly shaped says nothing."""
+    try:
+        if dialect == "messages":
+            delta = bytes(outer.delta)
+            if delta.startswith(b"{"):
+                return _decode_ending(delta).stop_reason or ""
+            return _word(bytes(outer.stop_reason))
+        if dialect == "responses":
+            found = outer.response or outer
+            details = bytes(found.incomplete_details)
+            reason = _decode_ending(details).reason if details.startswith(b"{") else None
+            word = reason or _word(bytes(found.status))
+            return "" if word in _NOT_YET else word
+        choices = bytes(outer.choices)
+        if not choices or b'"finish_reason":null' in choices:  # a piece of a stream that goes on
+            return ""
+        words = [choice.finish_reason for choice in _decode_choices(choices) if choice.finish_reason]
+        return words[-1] if words else ""
+    except _UNREADABLE:
+        return ""
+
+
+def _word(raw: bytes) -> str:
+    return _decode_word(raw) if raw.startswith(b'"') else ""
+
+
 class Tap:
     """What an answer told about itself: `usage_raw` (the provider's object, as JSON), `model`, `answer_id`,
-    the text of an `error` inside a stream, whether a stream `began` and came to its `terminal` event.
+    why it ended in the upstream's word (`finish`), the text of an `error` inside a stream, whether a stream
+    `began` and came to its `terminal` event.
 
     `whole` is for complete bodies, `event` for the data of one stream event.
     """
 
-    __slots__ = ("_dialect", "_tier", "answer_id", "began", "error", "model", "terminal", "usage_raw")
+    __slots__ = (
+        "_dialect",
+        "_tier",
+        "answer_id",
+        "began",
+        "error",
+        "finish",
+        "model",
+        "terminal",
+        "usage_raw",
+    )
 
     def __init__(self, dialect: Dialect) -> None:
-        self._dialect = dialect
+        self._dialect: Dialect = dialect
         self._tier = b""
         self.usage_raw: bytes | None = None
         self.model: str = ""
         self.answer_id: str = ""
         self.error: str = ""
+        self.finish: str = ""
         self.began = False
         self.terminal = False
 
@@ -97,6 +144,9 @@ class Tap:
             if raw not in _NOTHING:
                 merging = self._dialect == "messages" and self.usage_raw is not None
                 self.usage_raw = merge_usage(self.usage_raw, raw) if merging else raw
+        word = _finish(self._dialect, outer)
+        if word:
+            self.finish = word[:_LONGEST_WORD]
 
 
 def is_usage_only(data: bytes) -> bool:

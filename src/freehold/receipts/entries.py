@@ -60,6 +60,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What only entries of other kinds than `call` have, as canonical JSON: a death's certificate."""
     endpoint: str = ""
     error: str = ""
+    finish: str = ""
+    """Why the model ended its answer, in its own word (`stop`, `length`, `end_turn`); of several answers to
+    one call, the last one's."""
     first_byte_us: int = 0
     id: str
     kind: str = "call"

@@ -54,6 +54,7 @@ def observed_receipt(seen: Observed, charge: Charge, receipt_id: str, now_ms: in
         deployment=f"{provider}/{model}" if provider and model else "",
         endpoint=ENDPOINT,
         error=seen.error,
+        finish=seen.finish,
         first_byte_us=min(seen.first_byte_us, _LONGEST_US),
         model=model,
         model_asked=seen.model_asked,

@@ -1,4 +1,4 @@
-"""Events that came while no Freehold ran: lines of JSON in `home/spool/tools.ndjson`, for the next start.
+"""Events that came while no Freehold answered: lines of JSON in `home/spool/tools.ndjson`.
 
 Many programs may add at once; the one that takes moves the file away first. An advisory lock on the file
 decides who was earlier.

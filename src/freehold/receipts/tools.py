@@ -118,13 +118,16 @@ def told_use(facts: Mapping[str, Any], now_ms: int) -> ToolUse:
 
 def _use(told: ToolIn, now_ms: int) -> ToolUse:
     """Raises what reading JSON raises."""
+    tool = _printable(told.tool)
+    if not tool:
+        raise FreeholdError("that is no use of a tool: `tool` is empty; it is the tool's name")
     arguments = told.arguments_sha256 or _hash_of_raw(told.arguments)
     result = told.result_sha256 or _hash_of_raw(told.result)
     error = " ".join(_printable(told.error).split())[:_LONGEST_ERROR]
     duration_ms = told.duration_ms or 0.0
     started_ms = told.started_ms if told.started_ms is not None else now_ms - round(duration_ms)
     return ToolUse(
-        tool=_printable(told.tool),
+        tool=tool,
         call_id=_printable(told.call_id),
         server=_printable(told.server),
         session=_printable(told.session),

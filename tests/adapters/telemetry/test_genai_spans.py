@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.adapters.telemetry.genai_spans import encoded, span_id_of, spans_of, trace_id_of, traces
+from freehold.adapters.telemetry.genai_spans import (
+    encoded,
+    span_id_of,
+    span_of_tool,
+    spans_of,
+    trace_id_of,
+    traces,
+)
 from freehold.adapters.telemetry.intake import read_request
 from freehold.adapters.telemetry.observe import observe
 from freehold.adapters.telemetry.signals import Batch, Span
 from freehold.adapters.telemetry.spans_genai import call_of
 from freehold.core.config_telemetry import Conventions, OtlpProtocol
-from freehold.core.observed import CallSpan, Try
+from freehold.core.observed import CallSpan, ToolSpan, Try
 from freehold.core.usage import Usage
 
 STARTED_US = 1_790_000_000_000_000
@@ -45,6 +53,7 @@ def call(**changes: Any) -> CallSpan:
         "cost_nanos": 1_234_567,
         "cost_state": "computed",
         "response_id": "msg_1",
+        "finish": "end_turn",
         "address": "api.anthropic.com",
         "project": "site",
         "agent": "writer",
@@ -54,12 +63,26 @@ def call(**changes: Any) -> CallSpan:
     return CallSpan(**(facts | changes))
 
 
-def read(calls: list[CallSpan], conventions: Conventions, protocol: OtlpProtocol) -> Batch:
+def read(calls: list[CallSpan] | list[ToolSpan], conventions: Conventions, protocol: OtlpProtocol) -> Batch:
     spans = [span for call in calls for span in encoded(call, conventions, protocol)]
     body, content_type = traces(spans, conventions, protocol, "9.9")
     batch = read_request("traces", body, content_type, "")
     assert batch.rejected == 0
     return batch
+
+
+class _Attribute(msgspec.Struct):
+    key: str
+    value: dict[str, Any]
+
+
+class _Written(msgspec.Struct):
+    """A span in OTLP/JSON."""
+
+    attributes: list[_Attribute]
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        return [each.value for each in self.attributes if each.key == name]
 
 
 def only(conventions: Conventions = "latest", **changes: Any) -> Span:
@@ -92,6 +115,7 @@ def test_what_the_newest_conventions_call_it() -> None:
         "gen_ai.request.stream": True,
         "gen_ai.response.model": "claude-x-1",
         "gen_ai.response.id": "msg_1",
+        "gen_ai.response.finish_reasons": "end_turn",
         "gen_ai.response.time_to_first_chunk": 0.3,
         "gen_ai.conversation.id": "s-1",
         "gen_ai.agent.name": "writer",
@@ -113,6 +137,53 @@ def test_what_the_newest_conventions_call_it() -> None:
         "freehold.project": "site",
         "freehold.task": "code",
     }
+
+
+def test_why_it_ended_is_a_list_of_texts() -> None:
+    (span,) = spans_of(call(), "latest")
+    assert span.attributes["gen_ai.response.finish_reasons"] == ("end_turn",)
+    (written,) = msgspec.json.decode(encoded(call(), "1.36", "http/json")[0], type=_Written).named(
+        "gen_ai.response.finish_reasons"
+    )
+    assert written == {"arrayValue": {"values": [{"stringValue": "end_turn"}]}}
+
+
+@pytest.mark.parametrize("conventions", CONVENTIONS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_tools_use_is_a_span_of_its_own(conventions: Conventions, protocol: OtlpProtocol) -> None:
+    use = ToolSpan(
+        receipt="t1",
+        tool="search",
+        server="docs",
+        call_id="toolu_1",
+        started_us=STARTED_US,
+        total_us=35_500,
+        outcome="error",
+        error="no such index",
+        project="site",
+        agent="writer",
+        session="s-1",
+    )
+    (span,) = read([use], conventions, protocol).spans
+    assert (span.name, span.failed, span.message) == ("execute_tool search", True, "no such index")
+    assert (span.trace_id, span.span_id) == (trace_id_of("t1"), span_id_of("t1"))
+    assert span.end_ns - span.start_ns == 35_500_000
+    assert dict(span.attributes) == {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": "search",
+        "gen_ai.tool.call.id": "toolu_1",
+        "gen_ai.conversation.id": "s-1",
+        "gen_ai.agent.name": "writer",
+        "error.type": "tool_error",
+        "freehold.receipt": "t1",
+        "freehold.outcome": "error",
+        "freehold.tool.server": "docs",
+        "freehold.agent": "writer",
+        "freehold.project": "site",
+    }
+    assert span_of_tool(use).kind == "internal"
+    (seen,) = observe(Batch(spans=(span,))).observed
+    assert (seen.kind, seen.receipt) == ("passage", "t1")  # what a collector sends back makes no receipt
 
 
 def test_older_generations_have_the_names_of_their_time() -> None:

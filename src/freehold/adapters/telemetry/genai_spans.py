@@ -1,5 +1,5 @@
-"""Calls of this house as spans in the names of OpenTelemetry's GenAI conventions, of the generation that is
-wanted. Pure.
+"""Calls of this house, and uses of tools that it was told of, as spans in the names of OpenTelemetry's
+GenAI conventions, of the generation that is wanted. Pure.
 
 `latest` are those of semantic-conventions-genai; `1.41` and `1.36` those of semantic-conventions of that
 version. In all of them input tokens have those from and to a cache in them, and output tokens the reasoning.
@@ -12,10 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 
 from freehold.adapters.telemetry.observe import RECEIPT
-from freehold.adapters.telemetry.otlp_write import Origin, Outgoing, request_bytes, span_bytes
-from freehold.adapters.telemetry.signals import Attributes, Value
+from freehold.adapters.telemetry.otlp_write import (
+    Attributes,
+    Origin,
+    Outgoing,
+    Sent,
+    request_bytes,
+    span_bytes,
+)
 from freehold.core.config_telemetry import Conventions, OtlpProtocol
-from freehold.core.observed import CallSpan, Try
+from freehold.core.observed import CallSpan, ToolSpan, Try
 
 SERVICE = "freehold"
 _LONGEST_MESSAGE = 300
@@ -48,9 +54,10 @@ _PROVIDERS = {
 _OLD_PROVIDERS = _PROVIDERS | {"azure": "az.ai.openai", "x-ai": "xai", "xai": "xai"}
 
 
-def encoded(call: CallSpan, conventions: Conventions, protocol: OtlpProtocol) -> list[bytes]:
-    """A call's spans as `traces` takes them."""
-    return [span_bytes(span, protocol) for span in spans_of(call, conventions)]
+def encoded(each: CallSpan | ToolSpan, conventions: Conventions, protocol: OtlpProtocol) -> list[bytes]:
+    """The spans of a call or of a tool's use as `traces` takes them."""
+    spans = (span_of_tool(each),) if isinstance(each, ToolSpan) else spans_of(each, conventions)
+    return [span_bytes(span, protocol) for span in spans]
 
 
 def traces(
@@ -122,7 +129,39 @@ def _attempt(call: CallSpan, number: int, each: Try) -> Outgoing:
     )
 
 
-def _who(call: CallSpan, conventions: Conventions) -> dict[str, Value]:
+def span_of_tool(use: ToolSpan) -> Outgoing:
+    """In a trace of its own: neither hooks nor programs tell in which one it was. Its session is that of the
+    calls beside it."""
+    failed = use.outcome != "ok"
+    return Outgoing(
+        trace_id=trace_id_of(use.receipt),
+        span_id=span_id_of(use.receipt),
+        name=f"execute_tool {use.tool}",
+        kind="internal",
+        start_ns=use.started_us * 1000,
+        end_ns=(use.started_us + use.total_us) * 1000,
+        attributes=_known(
+            {
+                "gen_ai.operation.name": "execute_tool",
+                "gen_ai.tool.name": use.tool,
+                "gen_ai.tool.call.id": use.call_id,
+                "gen_ai.conversation.id": use.session,
+                "gen_ai.agent.name": use.agent,
+                "error.type": "tool_error" if failed else "",
+                RECEIPT: use.receipt,
+                "freehold.outcome": use.outcome,
+                "freehold.tool.server": use.server,
+                "freehold.agent": use.agent,
+                "freehold.project": use.project,
+                "freehold.task": use.task,
+            }
+        ),
+        failed=failed,
+        message=use.error[:_LONGEST_MESSAGE],
+    )
+
+
+def _who(call: CallSpan, conventions: Conventions) -> dict[str, Sent]:
     """Who was asked, for whom."""
     old = conventions == "1.36"
     provider = call.provider.lower() or SERVICE  # a model server of ours
@@ -138,27 +177,28 @@ def _who(call: CallSpan, conventions: Conventions) -> dict[str, Value]:
     }
 
 
-def _answer(call: CallSpan, conventions: Conventions) -> dict[str, Value]:
+def _answer(call: CallSpan, conventions: Conventions) -> dict[str, Sent]:
     error = ""
     if call.outcome != "ok":
         error = str(call.status) if call.status >= 400 else call.outcome
-    told: dict[str, Value] = {
+    told: dict[str, Sent] = {
         "gen_ai.response.model": call.model,
         "gen_ai.response.id": call.response_id,
+        "gen_ai.response.finish_reasons": (call.finish,) if call.finish else "",
         "http.response.status_code": call.status,
         "error.type": error,
     }
     if conventions == "1.36":
         return told
-    stream: dict[str, Value] = {"gen_ai.request.stream": True} if call.stream else {}
+    stream: dict[str, Sent] = {"gen_ai.request.stream": True} if call.stream else {}
     if call.stream and call.first_byte_us:
         stream["gen_ai.response.time_to_first_chunk"] = call.first_byte_us / 1_000_000
     return told | stream
 
 
-def _usage(call: CallSpan, conventions: Conventions) -> dict[str, Value]:
+def _usage(call: CallSpan, conventions: Conventions) -> dict[str, Sent]:
     usage = call.usage
-    sums: dict[str, Value] = {
+    sums: dict[str, Sent] = {
         "gen_ai.usage.input_tokens": usage.input_total,
         "gen_ai.usage.output_tokens": usage.output_total,
     }
@@ -180,9 +220,9 @@ def _usage(call: CallSpan, conventions: Conventions) -> dict[str, Value]:
     return sums | {f"gen_ai.usage.{name}": count for name, count in parts.items() if count}
 
 
-def _house(call: CallSpan) -> dict[str, Value]:
+def _house(call: CallSpan) -> dict[str, Sent]:
     """What only this house knows. The cost also where others look for it, in dollars."""
-    told: dict[str, Value] = {
+    told: dict[str, Sent] = {
         RECEIPT: call.receipt,
         "freehold.outcome": call.outcome,
         "freehold.deployment": call.deployment,
@@ -209,7 +249,7 @@ _ALWAYS = (
 """Zero is a figure here."""
 
 
-def _known(told: Mapping[str, Value]) -> Attributes:
+def _known(told: Mapping[str, Sent]) -> Attributes:
     return {name: value for name, value in told.items() if value not in ("", 0) or name in _ALWAYS}
 
 

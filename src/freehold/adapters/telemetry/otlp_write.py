@@ -12,13 +12,15 @@ from typing import Literal
 
 import msgspec
 
-from freehold.adapters.telemetry.signals import Attributes, Value
+from freehold.adapters.telemetry.signals import Value
 from freehold.adapters.telemetry.wire import blob, double, fixed64, varint
 from freehold.core.config_telemetry import OtlpProtocol
 
 Kind = Literal["internal", "client"]
 _KINDS: Mapping[Kind, int] = {"internal": 1, "client": 3}
 _ERROR = 2
+Sent = Value | tuple[str, ...]
+Attributes = Mapping[str, Sent]
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +103,9 @@ def _name(name: str) -> bytes:
     return _text(1, name)
 
 
-def _value(value: Value) -> bytes:
+def _value(value: Sent) -> bytes:
+    if isinstance(value, tuple):
+        return blob(5, b"".join(blob(1, _value(each)) for each in value))
     if isinstance(value, bool):
         return varint(2, value)
     if isinstance(value, int):
@@ -138,7 +142,9 @@ def _json_attributes(found: Attributes) -> list[dict[str, object]]:
     return [{"key": name, "value": _json_value(value)} for name, value in found.items()]
 
 
-def _json_value(value: Value) -> dict[str, object]:
+def _json_value(value: Sent) -> dict[str, object]:
+    if isinstance(value, tuple):
+        return {"arrayValue": {"values": [_json_value(each) for each in value]}}
     if isinstance(value, bool):
         return {"boolValue": value}
     if isinstance(value, int):

@@ -97,6 +97,8 @@ class Sender:
                 answer = await self._exchange(request)
         except TimeoutError:
             return self._failed(f"no answer within {self._timeout_s:g} s")
+        except ssl.SSLCertVerificationError as error:
+            return self._failed(_distrust(error))
         except ssl.SSLError as error:  # its text may be long; the reason says it
             return self._failed(
                 f"no secure connection: {(error.reason or 'TLS failed').lower().replace('_', ' ')}"
@@ -198,6 +200,16 @@ class Sender:
             if len(secret) > 3:  # shorter ones stand in any text
                 words = words.replace(secret, "***")
         return words[:_LONGEST_WORDS]
+
+
+_UNKNOWN_ISSUER = (18, 19, 20, 21)
+"""Of OpenSSL's X509_V_ERR_...: who signed the certificate is not known here."""
+
+
+def _distrust(error: ssl.SSLCertVerificationError) -> str:
+    words = f"its certificate is not trusted: {error.verify_message.rstrip('.')}"
+    own = error.verify_code in _UNKNOWN_ISSUER
+    return f"{words} (a CA of your own goes into the file that SSL_CERT_FILE names)" if own else words
 
 
 class _Partial(msgspec.Struct, rename="camel"):

@@ -67,6 +67,7 @@ _NO_CALLS = frozenset(
     )
 )
 """Operations that are no model calls: the sums that they repeat are their children's."""
+_LONGEST_WORD = 40
 _TOOLS = ("execute_tool", "tools")
 _COSTS = ("gen_ai.usage.cost", "operation.cost", "gen_ai.usage.total_cost", "gen_ai.cost.total_cost")
 _OPENLIT = "openlit.instrumentation."
@@ -120,6 +121,7 @@ def _call_facts(found: Attributes, scope: str) -> dict[str, Any] | None:
         "model": model or asked,
         "model_asked": asked or model,
         "stream": _streams(found),
+        "finish": text(found, "gen_ai.response.finish_reasons", "ai.response.finishReason")[:_LONGEST_WORD],
         "usage": used.usage,
         "usage_raw": used.raw,
         "stated_nanos": nanos(next((found[name] for name in _COSTS if name in found), None)),

@@ -87,6 +87,7 @@ def _facts(index: int, receipt: Receipt) -> list[tuple[str, object]]:
         ("status", receipt.status),
         ("took", _times(receipt)),
         ("tokens", _tokens(receipt)),
+        ("ended with", receipt.finish),
         ("cost", cost(receipt.cost_nanos, receipt.cost_state, with_state=True)),
         ("price for", receipt.price_terms),
         ("project", receipt.project),

@@ -88,7 +88,7 @@ class ChatReader:
         self._tools: dict[int, _Tool] = {}
         self._last_key = 0
         self._told = 0
-        self._reason: str | None = None
+        self.reason: str | None = None
         self._ended = False
         self.usage_raw: bytes | None = None
 
@@ -113,7 +113,7 @@ class ChatReader:
 
     def end(self) -> bool:
         """The stream ended without `[DONE]`; False when nothing else said that the answer is whole."""
-        if self._reason is None and not self._ended:
+        if self.reason is None and not self._ended:
             return False
         self._close()
         return True
@@ -123,7 +123,7 @@ class ChatReader:
         if delta is not None:
             self._delta(delta)
         if choice.finish_reason:
-            self._reason = choice.finish_reason
+            self.reason = choice.finish_reason
         if choice.logprobs != _NULL:
             self._writer.lose("logprobs")
 
@@ -189,12 +189,12 @@ class ChatReader:
     def _close(self) -> None:
         if any(tool.index < 0 and tool.waiting for tool in self._tools.values()):
             self._writer.lose("tool_call.name")
-        if self._reason in _BROKEN:
-            message = f"The upstream ended its answer with the finish reason {self._reason!r}."
+        if self.reason in _BROKEN:
+            message = f"The upstream ended its answer with the finish reason {self.reason!r}."
             self._writer.fail(CallError(kind="upstream", status=502, message=message, source="upstream"))
             return
         usage = None if self.usage_raw is None else usage_of("chat", self.usage_raw)
-        self._writer.close(finish_from("chat", self._reason), None, usage)
+        self._writer.close(finish_from("chat", self.reason), None, usage)
 
 
 def _arguments(value: object) -> str:

@@ -67,7 +67,7 @@ class MessagesReader:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._tools: dict[int, _Tool] = {}
-        self._reason: str | None = None
+        self.reason: str | None = None
         self._stop_sequence: str | None = None
         self._signature = ""
         self.usage_raw: bytes | None = None
@@ -98,7 +98,7 @@ class MessagesReader:
 
     def end(self) -> bool:
         """The stream ended without `message_stop`; False when the answer is not whole."""
-        if self._reason is None:
+        if self.reason is None:
             return False
         self._close()
         return True
@@ -163,7 +163,7 @@ class MessagesReader:
 
     def _message_delta(self, event: _Event) -> None:
         if event.delta is not None:
-            self._reason = event.delta.stop_reason or self._reason
+            self.reason = event.delta.stop_reason or self.reason
             self._stop_sequence = event.delta.stop_sequence or self._stop_sequence
         self._learn(event.usage)
 
@@ -175,7 +175,7 @@ class MessagesReader:
         return None if self.usage_raw is None else usage_of("messages", self.usage_raw)
 
     def _close(self) -> None:
-        self._writer.close(finish_from("messages", self._reason), self._stop_sequence, self._usage())
+        self._writer.close(finish_from("messages", self.reason), self._stop_sequence, self._usage())
 
 
 def _initial(value: msgspec.Raw) -> str:

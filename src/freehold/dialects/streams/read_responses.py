@@ -88,6 +88,7 @@ class ResponsesReader:
         self._items: dict[int, _Open] = {}
         self._told = 0
         self.usage_raw: bytes | None = None
+        self.reason: str | None = None
 
     def read(self, data: bytes) -> None:
         """Raises `msgspec.DecodeError` for what is no Responses event."""
@@ -216,4 +217,5 @@ class ResponsesReader:
             usage = usage_of("responses", self.usage_raw)
         reason = response.incomplete_details.reason if response.incomplete_details else None
         word = (reason or "incomplete") if kind == "response.incomplete" else "completed"
+        self.reason = word
         self._writer.close(finish_from("responses", word), None, usage)

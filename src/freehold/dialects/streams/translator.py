@@ -57,6 +57,11 @@ class StreamTranslator(Protocol):
         """The upstream's usage object as JSON bytes, as far as it is known."""
         ...
 
+    @property
+    def finish(self) -> str:
+        """Why the upstream's answer ended, in its own word, as far as it is known."""
+        ...
+
 
 _LONE_SURROGATE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
@@ -64,8 +69,13 @@ _LONE_SURROGATE = re.compile(
 )
 
 
+_LONGEST_WORD = 40
+"""Of a finish reason."""
+
+
 class _Reader(Protocol):
     usage_raw: bytes | None
+    reason: str | None
 
     def read(self, data: bytes) -> None: ...
 
@@ -121,6 +131,10 @@ class _Translator:
     @property
     def usage_raw(self) -> bytes | None:
         return self._reader.usage_raw
+
+    @property
+    def finish(self) -> str:
+        return (self._reader.reason or "")[:_LONGEST_WORD]
 
     def feed(self, data: bytes) -> bytes:
         writer = self._writer
