@@ -43,7 +43,6 @@ def budgets(
     """
     if context.invoked_subcommand is not None:
         return
-    now_ms = time.time_ns() // 1_000_000
     state = chosen_home(home)
     where = ""
     rows: Sequence[BudgetView] | None = None
@@ -51,14 +50,14 @@ def budgets(
         rows = told_by_running(state, url, _PATH, list[BudgetView])
     if rows is None:
         loaded = load_config(config, os.environ, Path.cwd())
-        rows = look(state, loaded.config.budgets, now_ms)
+        rows = look(state, loaded.config.budgets, _now_ms())
         where = f" ({loaded.file or 'no configuration file was found'})"
     if as_json:
         print_json(rows)
     elif not rows:
         say(f"There are no budgets{where}.")
     else:
-        _tell(rows, now_ms, every=every)
+        _tell(rows, _now_ms(), every=every)
 
 
 @app.command()
@@ -77,7 +76,11 @@ def grant(
     if as_json:
         print_json(row)
     else:
-        _tell((row,), time.time_ns() // 1_000_000, every=True)
+        _tell((row,), _now_ms(), every=True)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _tell(rows: Sequence[BudgetView], now_ms: int, *, every: bool) -> None:

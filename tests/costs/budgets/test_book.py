@@ -157,6 +157,14 @@ def test_what_others_only_hold_may_come_back_in_a_moment() -> None:
     assert denial.told(T0) == ()
 
 
+def test_a_budget_that_is_used_up_says_so() -> None:
+    soft = {"scope": "all", "limit_usd": 1, "window": "total", "hard": False, "on_limit": "refuse"}
+    book = BudgetBook(rules(soft))
+    book.settle(held(book.hold(ANNA, 120 * CENT, T0, "c1")), 120 * CENT, T0)
+    denial = denied(book.hold(ANNA, 20 * CENT, T0, "c2"))
+    assert denial.message == "the budget all in total is used up, 1.20 of 1.00 USD. Somebody has to raise it."
+
+
 def test_what_never_fits_is_a_matter_for_a_purse() -> None:
     book = BudgetBook(rules({"scope": "all", "limit_usd": 1, "window": "day"}))
     denial = denied(book.hold(ANNA, 2 * USD, T0, "c1"))

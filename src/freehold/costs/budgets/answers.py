@@ -125,6 +125,9 @@ class Denial(msgspec.Struct, frozen=True, kw_only=True):
         if self.code == "budget_unavailable":
             return f"what is held for calls cannot be written down, so none is sent: {self.detail}"
         held = f", and {usd(self.held_nanos)} is held for calls under way" if self.held_nanos else ""
+        if self.left_nanos <= 0 and not held:
+            spent = f"{usd(self.limit_nanos - self.left_nanos)} of {usd(self.limit_nanos)} USD"
+            return f"the budget {name} is used up, {spent}. {self._what_next}"
         return (
             f"the budget {name} has {usd(self.left_nanos)} of {usd(self.limit_nanos)} USD left{held}; "
             f"this call could cost {usd(self.need_nanos)}. {self._what_next}"
@@ -136,6 +139,8 @@ class Denial(msgspec.Struct, frozen=True, kw_only=True):
             return "Try again in a moment, or allow it fewer output tokens."
         if self.may_free_up_at is not None:
             return f"There is room for it at {moment(self.may_free_up_at)}."
+        if self.left_nanos <= 0:
+            return "Somebody has to raise it."
         return "Raise the limit, or allow it fewer output tokens."
 
 
