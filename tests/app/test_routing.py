@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -47,13 +47,11 @@ def house(**more: object) -> Config:
     return msgspec.convert(HOUSE | more, Config)
 
 
-def places(
-    config: Config, found: Sequence[FoundProvider] = (), own: Mapping[str, Rates] | None = None
-) -> dict[str, Place]:
+def places(config: Config, found: Sequence[FoundProvider] = ()) -> dict[str, Place]:
     specs = configured_servers(config, Path("/"), {})
     catalog = build_catalog(config, Discovery(providers=tuple(found)), specs)
     book = PriceBook.empty(parse_overrides(PRICES))
-    return {one.name: one for one in places_of(config, catalog, specs, book, NOW_MS, own)}
+    return {one.name: one for one in places_of(config, catalog, specs, book, NOW_MS)}
 
 
 def test_without_tiers_servers_and_listed_models_take_part_sorted_by_price() -> None:
@@ -110,10 +108,6 @@ def test_programs_in_the_house_are_local_and_free() -> None:
     made = places(house(), [found])
     assert (made["ollama/llama3"].tier, made["ollama/llama3"].rates) == ("local", Rates())
     assert "ollama/nomic-embed-text" not in made
-
-
-def test_power_and_wear_are_a_price_too() -> None:
-    assert places(house(), own={"qwen": Rates(out=9)})["qwen"].rates == Rates(out=9)
 
 
 def test_the_configuration_as_rules() -> None:

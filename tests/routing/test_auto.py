@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from freehold.core.catalog import Deployment
 from freehold.routing.auto import decide, price_nanos
 from freehold.routing.world import (
     Abilities,
@@ -17,6 +18,8 @@ from freehold.routing.world import (
     Belief,
     Decision,
     Needs,
+    Place,
+    Rates,
     RoutingRules,
     Standing,
     Sticky,
@@ -249,7 +252,7 @@ def test_a_session_stays_unless_its_price_is_beaten_by_more_than_the_cache_is_wo
     home = next(one for one in around.places if one.name == sticky.deployment)
     warm = around.now_ms - sticky.at_ms <= home.cache_s * 1000
     cached = min(sticky.tokens, call.input_tokens) if warm else 0
-    assert here.price_nanos == price_nanos(home, call, cached)
+    assert here.price_nanos == price_nanos(home.rates, call, cached)
     if first(decision) != sticky.deployment:
         price = seen[first(decision)].price_nanos
         assert price is not None
@@ -296,3 +299,25 @@ def test_a_decision_is_fast() -> None:
         decide(ask(task="chat"), around, RULES)
         times.append(time.perf_counter() - start)
     assert sorted(times)[25] < 0.001
+
+
+def test_twins_whose_power_is_only_measured_share_the_load() -> None:
+    """What two servers with one model have cost lately is never quite the same: that is no reason to go to
+    the same one again and again."""
+    rules = RoutingRules(explore=0)
+    twins = tuple(
+        Place(deployment=Deployment(name=name, model_id="m", server=name), tier="local", model="m.gguf")
+        for name in ("one", "two")
+    )
+    busy = Standing(outstanding=3, rates=Rates(out=1_000_000))
+    idle = Standing(rates=Rates(out=1_010_000))
+    world = World(places=twins, standings={"one": busy, "two": idle})
+    assert first(decide(Ask(), world, rules)) == "two"
+    assert first(decide(Ask(), replace(world, standings={"one": idle, "two": busy}), rules)) == "one"
+
+
+def test_a_budget_does_not_pay_for_our_own_power() -> None:
+    place = Place(deployment=Deployment(name="own", model_id="m", server="own"), tier="local")
+    dear = Standing(rates=Rates(out=10**15))
+    world = World(places=(place,), standings={"own": dear}, budget_left_nanos=1)
+    assert first(decide(Ask(), world, RoutingRules())) == "own"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,41 @@ def test_a_session_stays_where_it_is(house: House, upstream: Standin) -> None:
     ask(house, "auto", "Say hello to Anna", headers=told)
     answer = ask(house, "auto", "And now to Berta, please", headers=told)
     assert "where the session is" in (answer.header("x-freehold-route") or "")
+
+
+def test_what_our_own_power_costs_is_in_the_choice_and_in_what_others_would_have_cost(tmp_path: Path) -> None:
+    """A slow machine with dear electricity: once it is known what its tokens cost, a cheap model is asked."""
+    with Standin(("m",)) as machine, Standin(("cheap",)) as cloud:
+        house = House(
+            tmp_path,
+            {
+                "servers": {"own": {"adopt": machine.url, "model": "m", "health": "/v1/models"}},
+                "providers": {"cloud": provider(cloud)},
+                "prices": priced(cloud, "cloud", 0.01, 0.02),
+                "tiers": {"local": ["own"], "balanced": ["cloud/cheap"]},
+                "routing": {"explore": 0, "minute_usd": 0, "tasks": {"heartbeat": "local"}},
+                "energy": {"tariff_per_kwh_usd": 1000, "busy_watts": 1000},
+                "budgets": [{"scope": "all", "limit_usd": 0.001, "window": "total"}],
+            },
+        )
+        try:
+            machine.default = Behaviour(delay_head_s=0.02)
+            first = ask(house, "auto", "Say hello to Anna", max_tokens=20)
+            assert first.header("x-freehold-deployment") == "own", "nobody knows yet what it costs"
+            own = house.receipt()
+            second = ask(house, "auto", "Say hello to Berta", max_tokens=20)
+            assert second.header("x-freehold-deployment") == "cloud/cheap"
+            house.new_receipts()
+            bound = ask(house, "auto", "Say hello to Cleo", headers={"x-freehold-task": "heartbeat"})
+            assert bound.header("x-freehold-deployment") == "own", "no budget pays for it"
+            past = json.loads(house.run("route", "explain", "--receipt", own.id, "--json").stdout)
+            prices = {one["name"]: one["price_nanos"] for one in past["candidates"]}
+            assert prices["own"] == pytest.approx(own.cost_nanos, rel=0.5)
+            assert own.cost_nanos > 1_000_000, "more than the budget has"
+            assert 0 < prices["cloud/cheap"] < own.cost_nanos
+            house.stop()
+            alone = house.run("route", "explain", "--receipt", own.id, "--json", "--config", "freehold.yaml")
+            again = {one["name"]: one["price_nanos"] for one in json.loads(alone.stdout)["candidates"]}
+            assert again == prices, "known without a running house"
+        finally:
+            house.stop()

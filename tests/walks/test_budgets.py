@@ -257,3 +257,40 @@ def test_electricity_of_our_own_machine_is_no_matter_of_budgets_before_and_after
         assert shown(house)["spent_nanos"] == paid.cost_nanos, "and again in force"
     finally:
         house.stop()
+
+
+@pytest.mark.parametrize("energy", [{}, {"tariff_per_kwh_usd": 1000, "busy_watts": 1000}])
+def test_what_a_provider_is_paid_after_a_server_of_ours_failed_is_counted_beside_its_power(
+    tmp_path: Path, upstream: Standin, energy: dict[str, Any]
+) -> None:
+    upstream.by_model["m1"] = Behaviour(status=500, delay_head_s=0.02)
+    house = House(
+        tmp_path,
+        {
+            "providers": {"alpha": provider(upstream, models=["m0"])},
+            "prices": priced(upstream),
+            "servers": {"own": {"adopt": upstream.url, "model": "m1", "health": "/v1/models"}},
+            "models": {"both": ["own", "alpha/m0"]},
+            "energy": energy,
+            "budgets": [{"scope": "all", "limit_usd": 1.0, "window": "total"}],
+        },
+    )
+    try:
+        assert ask(house, "alpha/m0", max_tokens=10).status == 200
+        price = house.receipt().cost_nanos
+        assert ask(house, "both", max_tokens=10).header("x-freehold-deployment") == "alpha/m0"
+        receipt = house.receipt()
+        power, paid = receipt.attempts
+        assert (power.deployment, paid.deployment) == ("own", "alpha/m0")
+        assert (power.cost_nanos > 0) == bool(energy)
+        assert receipt.cost_nanos == power.cost_nanos + price
+        assert shown(house)["spent_nanos"] == 2 * price
+        house.kill()
+        house.restart()
+        assert shown(house)["spent_nanos"] == 2 * price
+        told = json.loads(house.run("costs", "--by", "provider", "--json", "--home", str(house.home)).stdout)
+        by_provider = {row["name"]: sum(row["cost_nanos"].values()) for row in told}
+        assert by_provider["alpha"] == 2 * price
+        assert sum(by_provider.values()) == 2 * price + power.cost_nanos
+    finally:
+        house.stop()

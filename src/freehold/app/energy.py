@@ -16,9 +16,11 @@ import msgspec
 
 from freehold.adapters.power.watts import Watts
 from freehold.app.price_table import keep_document
+from freehold.app.whole_file import replace_file
 from freehold.core.clock import Clock
 from freehold.core.config_prices import EnergyConfig
-from freehold.costs.local import EnergySums, LocalMeter, rules_of
+from freehold.costs.local import EnergyRules, EnergySums, LocalMeter, rules_of
+from freehold.costs.own_tokens import OwnTokens, Seen, TokenCosts
 from freehold.costs.windows import label
 
 ENERGY_FILE = "energy.json"
@@ -26,8 +28,16 @@ SAMPLE_S = 5.0
 KEEP_EVERY = 6
 """Samples between two writings."""
 KEPT_DAYS = 800
+TOKENS_FILE = "energy-tokens.json"
 
 Days = dict[str, EnergySums]
+
+
+class _Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """What tokens have cost by server, under the energy rules with that SHA-256."""
+
+    rules: str
+    seen: dict[str, Seen]
 
 
 class HouseEnergy:
@@ -41,7 +51,6 @@ class HouseEnergy:
         read_watts: Callable[[], float | None] | None = None,
     ) -> None:
         self._home = home
-        self._path = home / ENERGY_FILE
         self._clock = clock
         self._read_watts = read_watts or Watts()
         self.meter: LocalMeter | None = None
@@ -58,6 +67,7 @@ class HouseEnergy:
             self.meter.use(rules, zone, now_ms)
         else:
             self.meter = LocalMeter(rules, zone, now_ms)
+            self.meter.tokens = _kept_tokens(self._home, rules)
             self._days = kept_energy(self._home)
         with contextlib.suppress(OSError):
             keep_document(self._home / "prices", "energy", rules.document())
@@ -72,10 +82,10 @@ class HouseEnergy:
                 await self.sample()
                 count += 1
                 if count % KEEP_EVERY == 0:
-                    await asyncio.to_thread(self._write, self._summed())
+                    await asyncio.to_thread(self._write, self._summed(), self._tokens())
                 await asyncio.sleep(SAMPLE_S)
         finally:
-            self._write(self._summed())
+            self._write(self._summed(), self._tokens())
 
     async def sample(self) -> None:
         """Measure the machine once."""
@@ -95,11 +105,14 @@ class HouseEnergy:
             del self._days[old]
         return msgspec.json.encode(self._days, order="sorted")
 
-    def _write(self, document: bytes) -> None:
-        part = self._path.with_suffix(".part")
+    def _tokens(self) -> bytes:
+        assert self.meter is not None
+        return msgspec.json.encode(_Tokens(rules=self.meter.snapshot, seen=self.meter.tokens.seen))
+
+    def _write(self, sums: bytes, tokens: bytes) -> None:
         with contextlib.suppress(OSError):
-            part.write_bytes(document)
-            part.replace(self._path)
+            replace_file(self._home / ENERGY_FILE, sums)
+            replace_file(self._home / TOKENS_FILE, tokens)
 
 
 def kept_energy(home: Path) -> Days:
@@ -108,3 +121,17 @@ def kept_energy(home: Path) -> Days:
         return msgspec.json.decode((home / ENERGY_FILE).read_bytes(), type=Days)
     except (OSError, msgspec.MsgspecError):
         return {}
+
+
+def own_tokens(home: Path, config: EnergyConfig, server: str) -> OwnTokens | None:
+    """What tokens of a server have cost lately, as far as a state folder tells and these rules hold."""
+    rules = rules_of(config)
+    return None if rules is None else _kept_tokens(home, rules).of(server)
+
+
+def _kept_tokens(home: Path, rules: EnergyRules) -> TokenCosts:
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        kept = msgspec.json.decode((home / TOKENS_FILE).read_bytes(), type=_Tokens)
+        if kept.rules == rules.digest:
+            return TokenCosts(kept.seen)
+    return TokenCosts()

@@ -14,8 +14,12 @@ import msgspec
 
 from freehold.adapters.providers.catalog import build_catalog, configured_servers
 from freehold.adapters.providers.discover import Discovery
+from freehold.app.energy import own_tokens
 from freehold.app.outcomes import load_beliefs, load_learned
+from freehold.app.price_table import overrides_of
 from freehold.app.routing import places_of, routing_rules
+from freehold.core.catalog import Deployment
+from freehold.core.config import Config
 from freehold.core.config_file import LoadedConfig
 from freehold.costs.book import PriceBook
 from freehold.costs.snapshot import ensure_snapshot
@@ -25,7 +29,7 @@ from freehold.receipts.query import find
 from freehold.routing.explain import ExplainIn, Explanation, PastCall, explain_past, explained
 from freehold.routing.reading import Said, read_ask
 from freehold.routing.router import Router, StandingOf
-from freehold.routing.world import Ask, Standing
+from freehold.routing.world import Ask, Rates, Standing
 
 
 def explanation(
@@ -88,7 +92,7 @@ def own_router(loaded: LoadedConfig, home: Path, env: Mapping[str, str]) -> Rout
     folder = loaded.file.parent if loaded.file else Path.cwd()
     specs = configured_servers(loaded.config, folder, env)
     catalog = build_catalog(loaded.config, Discovery(), specs)
-    places = places_of(loaded.config, catalog, specs, _book(home), time.time_ns() // 1_000_000)
+    places = places_of(loaded.config, catalog, specs, _book(home, loaded.config), time.time_ns() // 1_000_000)
     router = Router(load_beliefs(home), load_learned(home))
     router.use(routing_rules(loaded.config, places), places, catalog.aliases)
     return router
@@ -99,7 +103,12 @@ def own_explanation(
 ) -> Explanation:
     """For the command line. Raises ConfigError, LedgerError."""
     router, now_ms = own_router(loaded, home, env), time.time_ns() // 1_000_000
-    found = explanation(router, unknown_standing, asked, home, now_ms)
+
+    def standing(one: Deployment) -> Standing:
+        own = None if one.server is None else own_tokens(home, loaded.config.energy, one.server)
+        return Standing(rates=None if own is None else Rates(fresh_in=own.fresh_in, out=own.out))
+
+    found = explanation(router, standing, asked, home, now_ms)
     return msgspec.structs.replace(found, live=False)
 
 
@@ -108,8 +117,9 @@ def unknown_standing(_: object) -> Standing:
     return Standing()
 
 
-def _book(home: Path) -> PriceBook:
+def _book(home: Path, config: Config) -> PriceBook:
+    overrides = overrides_of(config.prices)
     try:
-        return PriceBook.load(ensure_snapshot(home / "prices"))
+        return PriceBook.load(ensure_snapshot(home / "prices"), overrides)
     except PriceTableError:
-        return PriceBook.empty()
+        return PriceBook.empty(overrides)

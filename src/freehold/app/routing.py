@@ -91,20 +91,18 @@ def places_of(
     specs: Sequence[ServerSpec],
     prices: Prices,
     at_ms: int,
-    own_rates: Mapping[str, Rates] | None = None,
 ) -> tuple[Place, ...]:
     """Everything that may be chosen, in the order of the configuration.
 
     With `tiers:`, that is what they name. Without: servers of ours, models that a provider of the
-    configuration lists by name, those in names of the user's own, and what runs in the house. `own_rates` is
-    what tokens of our own servers cost (power and wear); without it they are free.
+    configuration lists by name, those in names of the user's own, and what runs in the house. What
+    tokens of our own servers cost (power and wear) is measured: it is in `Standing.rates`.
     """
     by_spec = {spec.name: spec for spec in specs}
-    own = own_rates or {}
     offers = {
         one.name: Offer(
             deployment=one,
-            rates=own.get(one.name, Rates()) if one.server else rates_of(prices, catalog, one, at_ms),
+            rates=Rates() if one.server else rates_of(prices, catalog, one, at_ms),
             in_house=bool(one.server) or _in_house(catalog, one),
         )
         for one in _taking_part(config, catalog)

@@ -17,6 +17,7 @@ import msgspec
 
 from freehold.core.config_budgets import nanos_of
 from freehold.core.config_prices import HOURS, EnergyConfig
+from freehold.costs.own_tokens import TokenCosts
 from freehold.costs.windows import span_at
 
 UJ_PER_KWH = 3_600_000_000_000
@@ -38,6 +39,11 @@ class EnergyRules(msgspec.Struct, frozen=True, kw_only=True):
     def document(self) -> bytes:
         """As it is kept; receipts name its SHA-256."""
         return msgspec.json.encode(self, order="sorted")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of it, in hex."""
+        return sha256(self.document()).hexdigest()
 
 
 def rules_of(config: EnergyConfig) -> EnergyRules | None:
@@ -92,8 +98,10 @@ class LocalMeter:
     """Counts one machine. The moments that it is told never go back; one that does counts as the last."""
 
     def __init__(self, rules: EnergyRules, zone: tzinfo, now_ms: int) -> None:
-        self.snapshot = sha256(rules.document()).hexdigest()
+        self.snapshot = rules.digest
         """What receipts name as the price table."""
+        self.tokens = TokenCosts()
+        """What calls have cost by these rules, for comparing places."""
         self._rules = rules
         self._zone = zone
         self._now_ms = now_ms
@@ -110,7 +118,9 @@ class LocalMeter:
     def use(self, rules: EnergyRules, zone: tzinfo, now_ms: int) -> None:
         """Other rules from now on. Calls under way are charged by both, so their cost is estimated."""
         self._advance(now_ms)
-        self.snapshot = sha256(rules.document()).hexdigest()
+        before, self.snapshot = self.snapshot, rules.digest
+        if self.snapshot != before:
+            self.tokens = TokenCosts()
         self._rules, self._zone = rules, zone
         self._hour_end_ms = now_ms
         self._each = self._each._replace(guessed_ms=self._each.guessed_ms + 1)

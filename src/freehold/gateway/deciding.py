@@ -18,7 +18,7 @@ from freehold.routing.reading import Said, read_ask
 from freehold.routing.router import Answered, Routed, Router
 from freehold.routing.standing import standing_of
 from freehold.routing.tiers import rank
-from freehold.routing.world import Standing
+from freehold.routing.world import Rates, Standing
 
 if TYPE_CHECKING:
     from freehold.gateway.call import Call
@@ -101,7 +101,9 @@ def standing_now(gateway: Gateway, deployment: Deployment, now_ms: int) -> Stand
         wait_s = servers.estimated_wait_s(server)
     except KeyError:
         return Standing(barred="is gone")
-    return standing_of(view, load, wait_s, gateway.clock.monotonic_s())
+    own = None if gateway.meter is None else gateway.meter.tokens.of(server)
+    rates = None if own is None else Rates(fresh_in=own.fresh_in, out=own.out)
+    return standing_of(view, load, wait_s, gateway.clock.monotonic_s(), rates)
 
 
 def cheaper(call: Call, left_nanos: int | None) -> bool:

@@ -34,7 +34,25 @@ def measure(call: CallState, outcome: Outcome) -> Measured:
         return Measured(usage=kept.hit.stored.usage, cost_state="free")
     measured = _measure(call, outcome)
     own = stay.cost() if stay is not None else None
-    return measured if own is None else at_own_cost(measured, own)
+    if own is None:
+        return measured
+    deployment = None if call.target is None else call.target.deployment
+    if deployment is None or deployment.server is None:
+        _borne_before(call, own)
+        return measured
+    meter = call.gateway.meter
+    if outcome == "ok" and measured.usage_state == "reported" and meter is not None:
+        meter.tokens.learn(deployment.server, own.cost_nanos, measured.usage)
+    return at_own_cost(measured, own)
+
+
+def _borne_before(call: CallState, own: Measured) -> None:
+    """Servers of ours worked for the call, and somebody else was asked then: that is a cost beside theirs."""
+    call.earlier = (*call.earlier, own)
+    for tried in reversed(call.tries):
+        if call.gateway.place_named(tried.deployment).server is not None:
+            tried.cost_nanos += own.cost_nanos
+            return
 
 
 def measure_beside(beside: Beside, body: bytes, *, sent: bool, whole: bool) -> Measured:

@@ -22,6 +22,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     usage_raw: str = ""
     usage_state: Literal["reported", "partial", "estimated", "none"] = "none"
     cost_nanos: int = 0
+    own_nanos: int = 0
+    """Of the cost, electricity and wear of our own servers: it is paid to nobody."""
     cost_state: CostState = "unknown"
     price_snapshot: str = ""
     price_terms: str = ""
@@ -30,7 +32,11 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 def at_own_cost(measured: Measured, own: Measured) -> Measured:
     """What a server of ours did, at what that cost."""
     return msgspec.structs.replace(
-        measured, cost_nanos=own.cost_nanos, cost_state=own.cost_state, price_snapshot=own.price_snapshot
+        measured,
+        cost_nanos=own.cost_nanos,
+        own_nanos=own.own_nanos,
+        cost_state=own.cost_state,
+        price_snapshot=own.price_snapshot,
     )
 
 
@@ -46,6 +52,7 @@ def together(parts: Sequence[Measured]) -> Measured:
         usage_raw=last.usage_raw,
         usage_state=last.usage_state,
         cost_nanos=sum([part.cost_nanos for part in parts]),
+        own_nanos=sum([part.own_nanos for part in parts]),
         cost_state=max([part.cost_state for part in parts], key=_DOUBT.index),
         price_snapshot=next((part.price_snapshot for part in reversed(parts) if part.price_snapshot), ""),
         price_terms=last.price_terms,

@@ -65,7 +65,7 @@ def _post(call: Call, last: Measured, measured: Measured) -> None:
     posted = 0 if money is None else money.settle(last, call.gateway.clock.now_ms())
     if budgets is None or target is None or not target.deployment.provider:
         return
-    rest = measured.cost_nanos - posted
+    rest = measured.cost_nanos - measured.own_nanos - posted
     if rest > 0:
         budgets.tell(budgets.book.spent(payer_of(call, target.deployment), rest, call.started_ms))
 

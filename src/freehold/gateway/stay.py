@@ -27,8 +27,14 @@ class Stay:
         mark, self._mark = self._mark, None
         if mark is not None:
             cost = self._meter.leave(mark, self._clock.now_ms())
-            part = Measured(cost_nanos=cost.nanos, cost_state=cost.state, price_snapshot=self._meter.snapshot)
-            self._parts.append(part)
+            self._parts.append(
+                Measured(
+                    cost_nanos=cost.nanos,
+                    own_nanos=cost.nanos,
+                    cost_state=cost.state,
+                    price_snapshot=self._meter.snapshot,
+                )
+            )
 
     def cost(self) -> Measured | None:
         """Of all of it since the last asking; None: there was nothing."""

@@ -24,6 +24,7 @@ from freehold.routing.world import (
     Considered,
     Decision,
     Place,
+    Rates,
     RoutingRules,
     Standing,
     Sticky,
@@ -136,7 +137,7 @@ def _look(place: Place, ask: Ask, world: World, rules: RoutingRules, aim: Aim) -
     unsure = doubts(ask.needs, place.able) if belief.trials < _TRIED else ()
     chance = cautious(belief) if ask.critical else belief.mean
     cached = _cached(place, ask, world)
-    price = price_nanos(place, ask, cached)
+    price = price_nanos(standing.rates or place.rates, ask, cached)
     wait_s = _wait_s(standing, ask, cached)
     cannot = _excluded(place, standing, price, ask, world)
     below = _below(place, ask, aim)
@@ -155,9 +156,8 @@ def _look(place: Place, ask: Ask, world: World, rules: RoutingRules, aim: Aim) -
     )
 
 
-def price_nanos(place: Place, ask: Ask, cached: int = 0) -> int | None:
-    """What the call would cost there, with `cached` tokens of its prompt still known."""
-    rates = place.rates
+def price_nanos(rates: Rates | None, ask: Ask, cached: int = 0) -> int | None:
+    """What the call would cost at these rates, with `cached` tokens of its prompt still known."""
     if rates is None:
         return None
     fresh = ask.input_tokens - cached
@@ -196,7 +196,7 @@ def _excluded(place: Place, standing: Standing, price: int | None, ask: Ask, wor
     if ask.max_wait_s is not None and standing.wait_s > ask.max_wait_s:
         return f"begins in about {standing.wait_s:.0f} s, {ask.max_wait_s:g} s are allowed"
     left = world.budget_left_nanos
-    if left is not None:
+    if left is not None and place.deployment.server is None:  # ours is paid to nobody
         if price is None:
             return "has no known price, and there is a hard budget"
         if price > left:
@@ -272,7 +272,8 @@ def _rank_key(one: Considered, sticky: Sticky | None) -> tuple[float, bool, bool
 
 
 def _spread(good: list[Considered], models: Mapping[str, str], ask: Ask, world: World) -> list[Considered]:
-    """The first one's model may be had at several places for the same price: then the load decides."""
+    """The first one's model may be had at several places for the same price, or on several servers of ours,
+    whose power is only measured: then the load decides."""
     model = models.get(good[0].name) if good else ""
     if not model:
         return good
@@ -280,7 +281,13 @@ def _spread(good: list[Considered], models: Mapping[str, str], ask: Ask, world: 
     sticky = world.sticky
     if sticky is not None and sticky.deployment == good[0].name:
         return good
-    alike = {one.name: one for one in good if models.get(one.name) == model and one.price_nanos == price}
+    ours = {name for name, standing in world.standings.items() if standing.rates is not None}
+    alike = {
+        one.name: one
+        for one in good
+        if models.get(one.name) == model
+        and (one.price_nanos == price or (one.name in ours and good[0].name in ours))
+    }
     if len(alike) < 2:
         return good
     order = balanced(tuple(alike), world.standings, ask.prefix)

@@ -4,6 +4,8 @@ have cost. Pure; the values are what commands print and the control API answers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec.structs import replace
 
@@ -95,7 +97,7 @@ def explained(ask: Ask, decision: Decision, world: World, rules: RoutingRules) -
         for one in decision.considered
     ]
     rows.sort(key=lambda row: (row.order is None, row.order or 0))
-    rates = {place.name: place.rates for place in world.places}
+    rates = _rates(world)
     usage = Usage(fresh_in=ask.input_tokens, visible_out=ask.output_tokens)
     return Explanation(
         asked=ask.model,
@@ -108,6 +110,13 @@ def explained(ask: Ask, decision: Decision, world: World, rules: RoutingRules) -
         baseline=rules.baseline,
         baseline_nanos=cost_nanos(rates.get(rules.baseline), usage),
     )
+
+
+def _rates(world: World) -> Mapping[str, Rates | None]:
+    """By deployment, as `decide` takes them."""
+    standings = world.standings
+    measured = {name: standing.rates for name, standing in standings.items() if standing.rates is not None}
+    return {place.name: place.rates for place in world.places} | measured
 
 
 def _why(one: Considered, first: Considered | None, decision: Decision, world: World) -> str:
@@ -176,7 +185,7 @@ def explain_past(call: PastCall, world: World, rules: RoutingRules) -> Explanati
         output_tokens=call.usage.output_total,
     )
     now = explained(ask, decide(ask, world, rules), world, rules)
-    prices = {place.name: cost_nanos(place.rates, call.usage) for place in world.places}
+    prices = {name: cost_nanos(rates, call.usage) for name, rates in _rates(world).items()}
     rows = [replace(row, price_nanos=prices.get(row.name), why=_then(row, call)) for row in now.candidates]
     rows.sort(key=lambda row: row.name != call.deployment)
     baseline = prices.get(rules.baseline)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from freehold.core.servers import ServerLoad, ServerState, ServerView
-from freehold.routing.world import Standing
+from freehold.routing.world import Rates, Standing
 
 LOAD_S = 20.0
 """Taken for the load of a server that has never been loaded."""
@@ -11,9 +11,12 @@ _LEAST_S = 1.0
 _COMING = frozenset((ServerState.STARTING, ServerState.LOADING))
 
 
-def standing_of(view: ServerView, load: ServerLoad, queue_s: float | None, now_s: float) -> Standing:
+def standing_of(
+    view: ServerView, load: ServerLoad, queue_s: float | None, now_s: float, rates: Rates | None = None
+) -> Standing:
     """`queue_s` is how long a call that comes now waits for a slot once the server is ready
-    (`ModelServers.estimated_wait_s`); `now_s` the monotonic clock of `view.started_load_s`."""
+    (`ModelServers.estimated_wait_s`); `now_s` the monotonic clock of `view.started_load_s`; `rates` what its
+    tokens have cost lately, where that is known."""
     ready = view.state is ServerState.READY
     busy = load.in_flight + load.queued
     return Standing(
@@ -22,6 +25,7 @@ def standing_of(view: ServerView, load: ServerLoad, queue_s: float | None, now_s
         wait_s=(queue_s or 0.0) + (0.0 if ready else load_s(view, now_s)),
         outstanding=busy,
         slots=view.slots,
+        rates=rates,
     )
 
 

@@ -114,6 +114,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Usual seconds from then to the first byte."""
     tokens_per_s: float | None = None
     """Usual speed of an answer."""
+    rates: Rates | None = None
+    """What its tokens have cost lately, where that is measured (power and wear); goes before the place's."""
 
 
 class Belief(msgspec.Struct, frozen=True):
