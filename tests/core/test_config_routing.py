@@ -76,6 +76,7 @@ routing:
             "routing: {escalate: false, validators: {code: {command: [a]}}}",
             "routing.validators: are never asked while `escalate` is false",
         ),
+        ("routing: {escalate: false, agree: [maths]}", "routing.agree: compares nothing while `escalate`"),
         ("routing: {validators: {code: {command: []}}}", "routing.validators.code.command"),
         ("routing: {validators: {code: {command: [a], timeout: 10m}}}", "at most 300 s"),
         ("routing: {sticky: soon}", "expected a duration"),

@@ -25,6 +25,7 @@ from freehold.routing.router import Router
 from freehold.routing.world import Place
 
 if TYPE_CHECKING:
+    from freehold.routing.jury import Jury
     from freehold.routing.learned import Learned
     from freehold.web.money import BeliefView, OutcomeView
 
@@ -32,6 +33,8 @@ FILE = Path("routing") / "beliefs.json"
 LEARNED = Path("routing") / "learned.bin"
 """What the reader of prompts has learned: numbers, no prompts. The ledger has none either, so this cannot be
 made anew."""
+AGREEMENT = Path("routing") / "agreement.bin"
+"""What outcomes of answers that were held against each other have taught: numbers, no texts."""
 _SAVE_EVERY = 50
 
 
@@ -73,6 +76,10 @@ class OutcomeBook:
     async def load_learner(self) -> None:
         """From now on prompts are read, too: some 50 ms and 16 MB, for who leaves choices to us."""
         self._learned = self._router.learner = await asyncio.to_thread(load_learned, self._home)
+
+    async def load_jury(self) -> None:
+        """From now on answers can be held against each other, for who wants that."""
+        self._router.jury = await asyncio.to_thread(load_jury, self._home)
 
     async def post(self, body: bytes) -> OutcomeView:
         """Record what somebody says of an answer. Raises FreeholdError with what is wrong with `body`."""
@@ -123,6 +130,8 @@ class OutcomeBook:
         await asyncio.to_thread(replace_file, self._home / FILE, data)
         if self._learned is not None:
             await self._save_learned(self._learned)
+        if self._router.jury is not None:
+            await self._save_jury(self._router.jury)
 
     async def _save_learned(self, learned: Learned) -> None:
         from freehold.routing.learned import grown  # noqa: PLC0415 - it is there already
@@ -132,6 +141,13 @@ class OutcomeBook:
         estimator = await asyncio.to_thread(grown, kept) if due else None
         if estimator is not None:
             learned.use(estimator)
+
+    async def _save_jury(self, jury: Jury) -> None:
+        due, kept = jury.due, jury.kept()
+        await asyncio.to_thread(replace_file, self._home / AGREEMENT, kept)
+        grown = await asyncio.to_thread(jury.grown, kept) if due else None
+        if grown is not None:
+            jury.use(grown)
 
     def beliefs(self) -> list[BeliefView]:
         """Everything that rests on outcomes, the most tried first."""
@@ -199,6 +215,16 @@ def load_learned(home: Path) -> Learned:
         return Learned(grown((home / LEARNED).read_bytes()))
     except OSError:
         return Learned()
+
+
+def load_jury(home: Path) -> Jury:
+    """With what it has learned, or new. Blocking."""
+    from freehold.routing.jury import Jury  # noqa: PLC0415 - for who compares answers
+
+    try:
+        return Jury.grown((home / AGREEMENT).read_bytes()) or Jury()
+    except OSError:
+        return Jury()
 
 
 def belief_views(beliefs: Beliefs, places: Sequence[Place] = ()) -> list[BeliefView]:

@@ -312,6 +312,8 @@ class OptionalRooms:
         self._use_shadow(gateway, places)
         if self.outcomes is not None and self._chooses():
             self._beside.begin("reading prompts", self.outcomes.load_learner)
+        if self.outcomes is not None and config.routing.agree:
+            self._beside.begin("comparing answers", self.outcomes.load_jury)
 
     def _use_shadow(self, gateway: Gateway, places: Sequence[Place]) -> None:
         rules = shadow_rules(self._config, places)

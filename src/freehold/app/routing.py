@@ -63,6 +63,7 @@ def routing_rules(config: Config, places: Sequence[Place] = ()) -> RoutingRules:
             kind_of(kind): Check(command=one.command, timeout_s=one.timeout_s)
             for kind, one in routing.validators.items()
         },
+        agree=frozenset([*routing.agree, *map(kind_of, routing.agree)]),
         hold_streams=routing.hold_streams,
         second_nanos=round(routing.minute_usd * 1e9 / 60),
         sticky_s=routing.sticky_s,

@@ -141,11 +141,20 @@ class RoutingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             examples=[{"code": {"command": ["python", "check.py"]}}],
         ),
     ] = {}
+    agree: Annotated[
+        tuple[Word, ...],
+        Meta(
+            description="Kinds of task, or names of your own with a `route`, for which two local models are "
+            "asked: where they agree the answer is given, where they do not, one tier up is asked. Only what "
+            'comes down to something short is compared. `"*"`: always.',
+            examples=[["maths", "classify", "extract"]],
+        ),
+    ] = ()
     hold_streams: Annotated[
         bool,
         Meta(
-            description="Streams are held back until the whole answer is checked. Otherwise they are only "
-            "judged by their beginning."
+            description="Streams are held back until the whole answer is checked or compared. Otherwise they "
+            "are only judged by their beginning."
         ),
     ] = False
     shadow: Annotated[ShadowConfig, Meta(description="Learning what cheaper models could have done.")] = (
@@ -195,6 +204,8 @@ def routing_problems(tiers: TiersConfig, routing: RoutingConfig, known: Known) -
             yield from _place(("routing", *key.split(".")), name, known)
     if routing.validators and not routing.escalate:
         yield Problem(("routing", "validators"), "are never asked while `escalate` is false")
+    if routing.agree and not routing.escalate:
+        yield Problem(("routing", "agree"), "compares nothing while `escalate` is false")
     for kind, check in routing.validators.items():
         if not check.command:
             yield Problem(("routing", "validators", kind, "command"), "is empty; it must name a program")

@@ -9,12 +9,13 @@ from freehold.routing.shadow import ShadowPlan
 
 if TYPE_CHECKING:
     from freehold.gateway.checking import Checking
+    from freehold.routing.learn.answers import GivenAnswer
 
 
 class Climb:
     """`failed`: whose answers were not good enough."""
 
-    __slots__ = ("checking", "failed", "final", "routed", "shadow")
+    __slots__ = ("checking", "failed", "final", "given", "routed", "shadow")
 
     def __init__(self, routed: Routed) -> None:
         self.routed = routed
@@ -23,5 +24,7 @@ class Climb:
         self.failed: tuple[str, ...] = ()
         self.shadow: ShadowPlan | None = None
         """Its answer is wanted, to be compared."""
+        self.given: tuple[GivenAnswer, ...] = ()
+        """Answers that are held against each other."""
         self.checking: Checking | None = None
         """A whole answer is held until it has been checked."""

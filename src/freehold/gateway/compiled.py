@@ -36,6 +36,7 @@ MODULES = (
     "head_rules",
     "headers",
     "hedging",
+    "holding",
     "ids",
     "judge",
     "kept",

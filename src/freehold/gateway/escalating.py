@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from freehold.gateway.beside import Beside
+from freehold.gateway import agreeing
 from freehold.gateway.checking import Checking
 from freehold.gateway.climb import Climb
 from freehold.gateway.failing import unheard
+from freehold.gateway.holding import forget_answer, higher, hold, let_go
 from freehold.gateway.judge import Judge
-from freehold.gateway.payer import budget_left
-from freehold.routing.escalate import ways_up
 from freehold.routing.validating import Verdict, calls_tools, check_for, document_of, words_of
 
 if TYPE_CHECKING:
-    from freehold.core.catalog import Deployment
     from freehold.gateway.call import Call
     from freehold.gateway.relay import Relay
     from freehold.routing.router import Router
@@ -30,9 +28,11 @@ def judge_for(call: Call, *, streamed: bool) -> Judge | None:
         return None
     if not router.rules.escalate or climb.routed.ask.critical or not call.signs_silent():
         return None
-    if not _higher(call, climb, router):
+    if not higher(call, climb, router):
         return None
-    holds = (not streamed or router.rules.hold_streams) and _check_of(call, climb, router) is not None
+    holds = (not streamed or router.rules.hold_streams) and (
+        _check_of(call, climb, router) is not None or agreeing.compares(call, climb, router)
+    )
     return Judge(call.request.body, prepared.dialect, prepared.context, streamed=streamed, holds=holds)
 
 
@@ -45,7 +45,7 @@ def passes(call: Call, relay: Relay, data: bytes) -> bool:
         return False
     if judge.holds:
         if judge.over:
-            _let_go(call, relay)
+            let_go(call, relay)
         return False
     if judge.over:
         relay.judge = None
@@ -60,10 +60,10 @@ def passes_whole(call: Call, relay: Relay) -> bool:
     why = judge.whole()
     if why and _go_up(call, relay, judge, why):
         return False
-    if not why and judge.holds and _checks(call, relay, judge):
+    if not why and judge.holds and (_checks(call, relay, judge) or agreeing.weighs(call, relay, judge)):
         return False
     if judge.holds:
-        return _let_go(call, relay)
+        return let_go(call, relay)
     relay.judge = None
     return True
 
@@ -108,27 +108,10 @@ def _checked(call: Call, relay: Relay, judge: Judge, verdict: Verdict) -> None:
         if _go_up(call, relay, judge, words_of(verdict), counted=True):
             return
     call.route = f"{call.route}; {name} {words_of(verdict)}"
-    if _let_go(call, relay):
+    if verdict.good is None and agreeing.weighs(call, relay, judge):
+        return
+    if let_go(call, relay):
         relay.end()
-
-
-def _let_go(call: Call, relay: Relay) -> bool:
-    """Give the client what was held. False: the answer has come to its end by that."""
-    judge, relay.judge = relay.judge, None
-    assert judge is not None
-    for piece in judge.pieces:
-        relay.feed(piece)
-        if call.relay is not relay:  # it could not be read: that is told
-            return False
-    return True
-
-
-def _higher(call: Call, climb: Climb, router: Router) -> tuple[Deployment, ...]:
-    """Whom to ask after the current candidate, the cheapest good one first."""
-    failed = (*climb.failed, call.candidates.current.name)
-    names = ways_up(climb.routed.decision.considered, failed, budget_left(call))
-    known = {place.name: place.deployment for place in router.places}
-    return tuple([known[name] for name in names if name in known])
 
 
 def _go_up(call: Call, relay: Relay, judge: Judge, why: str, *, counted: bool = False) -> bool:
@@ -137,35 +120,21 @@ def _go_up(call: Call, relay: Relay, judge: Judge, why: str, *, counted: bool = 
     climb, router = call.climb, call.gateway.router
     if climb is None or router is None or unheard(call):
         return False
-    higher = _higher(call, climb, router)
-    if not higher:
+    above = higher(call, climb, router)
+    if not above and not agreeing.first_stands(call):
         return False
     name = call.candidates.current.name
     call.tries[-1].error = f"not good enough: {why}"
-    climb.failed = (*climb.failed, name)
     if not counted:
         router.insufficient(climb.routed, name, call.id)
-    _hold(call, relay, judge)
-    _forget_answer(call)
-    call.candidates.follow_with(higher)
+    if agreeing.falls_back(call, relay, judge, why):
+        return True
+    climb.failed = (*climb.failed, name)
+    hold(call, relay, judge)
+    forget_answer(call)
+    call.candidates.follow_with(above)
     call.go_on(why)
     return True
-
-
-def _hold(call: Call, relay: Relay, judge: Judge) -> None:
-    """Keep the answer, which may still be coming, until there is a better one."""
-    if call.beside is not None:  # one that was no better
-        call.beside.drop("")
-    assert call.target is not None and call.prepared is not None
-    held = Beside(call, "held", call.target, call.prepared, call.tries[-1])
-    held.has_said(relay.status, relay.headers, judge.body)
-    held.lease, held.stay, held.upstream = call.lease, call.stay, call.upstream
-    held.hold = call.money.hand_over() if call.money is not None else None
-    held.over = call.upstream is None
-    if call.upstream is not None:
-        call.upstream.hand_over(held)
-    call.lease, call.stay, call.upstream = None, None, None
-    call.beside = held
 
 
 def brings_back(call: Call) -> bool:
@@ -182,14 +151,3 @@ def brings_back(call: Call) -> bool:
     call.candidates.follow_with(())
     held.replay()
     return True
-
-
-def _forget_answer(call: Call) -> None:
-    """What has come is not given to the client."""
-    call.relay = None
-    call.response = call.gateway.ledger.commitment(call.id, "response")
-    call.response_bytes = 0
-    if call.captured is not None:
-        call.captured = []
-        if call.flight is not None:
-            call.flight.pieces = call.captured

@@ -145,6 +145,7 @@ def _look(place: Place, ask: Ask, world: World, rules: RoutingRules, aim: Aim) -
         name=place.name,
         tier=place.tier,
         chance=chance * _DOUBT ** len(unsure),
+        belief=belief.mean * _DOUBT ** len(unsure),
         deviation=belief.deviation,
         trials=belief.trials,
         price_nanos=price,

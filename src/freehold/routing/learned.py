@@ -43,6 +43,9 @@ class Learned:
         features = self._features(prompt, task)
         return {name: self._blended(features, name, belief) for name, belief in start.items()}
 
+    def features(self, prompt: str, task: str) -> Features:
+        return self._features(prompt, task)
+
     def learn(self, prompt: str, outcome: Outcome, start: float) -> None:
         features = self._features(prompt, outcome.task)
         self._estimator.introduce(outcome.deployment, ability_of_chance(start))

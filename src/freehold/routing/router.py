@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -19,6 +19,10 @@ from freehold.routing.auto import aim_of, decide
 from freehold.routing.outcomes import Beliefs, Outcome, Source, kind_of, usual
 from freehold.routing.sticky import Sessions, asked_again
 from freehold.routing.world import Ask, Belief, Decision, Place, RoutingRules, Standing, Sticky, World
+
+if TYPE_CHECKING:
+    from freehold.routing.jury import Jury
+    from freehold.routing.learn.features import Features
 
 _V = TypeVar("_V")
 StandingOf = Callable[[Deployment], Standing]
@@ -36,6 +40,10 @@ class Learner(Protocol):
 
     def beliefs(self, prompt: str, task: str, start: Mapping[str, Belief]) -> Mapping[str, Belief]:
         """The chances of the deployments in `start`, from there."""
+        ...
+
+    def features(self, prompt: str, task: str) -> Features:
+        """The prompt as numbers."""
         ...
 
     def learn(self, prompt: str, outcome: Outcome, start: float) -> None:
@@ -86,6 +94,8 @@ class Router:
         self.on_outcome: Callable[[Outcome], None] | None = None
         self.sessions = Sessions(self.rules.sticky_s)
         self.learner = learner
+        self.jury: Jury | None = None
+        """Where the answers of two places are compared."""
         self._taken: frozenset[str] = frozenset()
         self._places: dict[str, Place] = {}
         self._speeds: dict[str, _Speed] = {}
@@ -212,10 +222,19 @@ class Router:
         self.escalations += not good
         self._notice(deployment, routed.decision.task, receipt, "validator", float(good))
 
+    def compares(self, routed: Routed) -> bool:
+        """Whether the answers of two local places to this call are to be held against each other."""
+        agree, ask = self.rules.agree, routed.ask
+        if not agree or self.jury is None or ask.critical or ask.needs.tools:
+            return False
+        return "*" in agree or routed.decision.task in agree or ask.model in agree
+
     def learn(self, outcome: Outcome, of: str = "") -> None:
         """Count an outcome that stands in the ledger. `of`: the call whose prompt it was, when that is not
         the one that the outcome is about."""
         self.beliefs.learn(outcome)
+        if self.jury is not None:
+            self.jury.learn(outcome)
         routed = self._calls.get(of or outcome.receipt)
         if self.learner is not None and routed is not None and routed.ask.prompt:
             place = self._places.get(outcome.deployment)

@@ -177,8 +177,10 @@ class RoutingRules(msgspec.Struct, frozen=True, kw_only=True):
     escalate: bool = True
     checks: Mapping[str, Check] = {}
     """By kind of task, who checks answers before they are given; `*`: all other kinds."""
+    agree: frozenset[str] = frozenset()
+    """Kinds of task, or names, for which the answers of two local places are compared; `*`: all."""
     hold_streams: bool = False
-    """Streams, too, are held back until the whole answer is checked."""
+    """Streams, too, are held back until the whole answer is checked or compared."""
     second_nanos: int = 33_333
     """What a second of waiting is worth."""
     sticky_s: float = 1800.0
@@ -192,6 +194,8 @@ class Considered(msgspec.Struct, frozen=True, kw_only=True):
     tier: Tier
     chance: float
     """That the answer is good, an escalation from here included."""
+    belief: float = 0.0
+    """That its own answer is good."""
     deviation: float = 0.0
     """How far that may be off."""
     trials: float = 0.0

@@ -41,9 +41,12 @@ class GivenAnswer(msgspec.Struct, frozen=True, kw_only=True):
 def final_answer(text: str) -> str:
     """What the answer comes down to, spelled one way; empty when it is a long text without a last word.
 
-    1. what stands in a box, or after "the answer is"
-    2. a short answer as it is
+    1. JSON, spelled one way
+    2. what stands in a box, or after "the answer is"
+    3. a short answer as it is
     """
+    if json := _json(text):
+        return json
     boxed = _BOXED.findall(text)
     said: list[str] = [] if boxed else _SAID.findall(text)
     if boxed or said:
@@ -53,6 +56,19 @@ def final_answer(text: str) -> str:
     else:
         return ""
     return _spelled(final)
+
+
+def _json(text: str) -> str:
+    """An object or a list with its keys in order; empty when the text is none."""
+    bare = text.strip()
+    if bare.startswith("```"):
+        bare = bare.strip("`").removeprefix("json").strip()
+    if not bare.startswith(("{", "[")):
+        return ""
+    try:
+        return msgspec.json.encode(msgspec.json.decode(bare), order="sorted").decode()
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return ""
 
 
 def _spelled(final: str) -> str:

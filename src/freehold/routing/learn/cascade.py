@@ -82,7 +82,12 @@ class Judge:
         stronger: Mapping[str, float],
     ) -> None:
         """Learn what came out: quality (0..1) per answer where it is known, and of stronger deployments."""
-        vectors = answer_vectors(features, answers)
+        self.learn_signs(answer_vectors(features, answers), right, stronger)
+
+    def learn_signs(
+        self, vectors: Sequence[Features], right: Sequence[float | None], stronger: Mapping[str, float]
+    ) -> None:
+        """The same from `answer_vectors`, for who has not kept the answers."""
         chances = [self.estimator.predict(vector, CHEAP).mean for vector in vectors]
         best = max(range(len(chances)), key=chances.__getitem__)
         for place, (vector, quality) in enumerate(zip(vectors, right, strict=True)):
