@@ -98,11 +98,29 @@ def agree(home: Path, receipts: list[Receipt]) -> None:
             assert sum(row.calls for row in found) == len(receipts), by
             for bucket, count in tokens.items():
                 assert sum(getattr(row.usage, bucket) for row in found) == count, (by, bucket)
+        by_provider = Counter[str]()
+        for row in sums(db, ("provider",), EVER):
+            by_provider[str(row.by[0])] += row.cost_nanos
         assert totals(db).total_nanos == total
         assert sum(row.total_nanos for row in costs(db, "session")) == total
         assert {state: each for state, each in totals(db).cost_nanos.items() if each} == +nanos
-    metered = sum((meter.cost_nanos for meter in counters.meters.values()), Counter[str]())
-    assert +metered == +nanos
+    metered = Counter[str]()
+    for meter in counters.meters.values():
+        for state, cost in meter.cost_nanos.items():
+            metered[state] += cost
+    assert {state: each for state, each in metered.items() if each} == +nanos
+    paid, made = Counter[str](), Counter[str]()
+    for receipt in receipts:
+        here = sum(each.cost_nanos for each in receipt.attempts)
+        for who, deployment, cost in (
+            (receipt.provider, receipt.deployment, receipt.cost_nanos - here),
+            *((each.provider, each.deployment, each.cost_nanos) for each in receipt.attempts),
+        ):
+            paid[who] += cost
+            made[deployment] += cost
+    metered_by = Counter({name: sum(each.cost_nanos.values()) for name, each in counters.meters.items()})
+    assert metered_by == made
+    assert by_provider == paid, "whoever made an answer has its cost, given or not"
     for bucket in TOKEN_BUCKETS:
         assert sum(meter.tokens[bucket] for meter in counters.meters.values()) == tokens[bucket]
     assert sum(meter.calls.total() for meter in counters.meters.values()) == len(receipts)

@@ -81,25 +81,40 @@ class MeterReader:
         sql = statements("meters")
         newest: int = db.execute(sql["newest"]).fetchone()[0]
         span = {"after": self._seen, "upto": newest}
-        bounds = len(self._bounds_us)
         text = sql["added"].replace("{first_byte}", self._sums("first_byte_us > 0 AND first_byte_us"))
         for row in db.execute(text.replace("{total}", self._sums("total_us")), span):
-            meter = self.meters.get(row[0])
-            if meter is None:
-                meter = self.meters[row[0]] = Meter(Timing([0] * bounds), Timing([0] * bounds))
+            meter = self._meter(row[0])
             meter.calls[row[1]] += row[3]
             meter.cost_nanos[row[2]] += row[4]
-            for bucket, count in zip(TOKEN_BUCKETS, row[8:18], strict=True):
-                meter.tokens[bucket] += count
+            _count(meter, row[8:18])
+            bounds = len(self._bounds_us)
             _add(meter.first_byte, row[7], row[6], row[18 : 18 + bounds])
             _add(meter.total, row[3], row[5], row[18 + bounds :])
+        for answered, made, state, nanos, *counts in db.execute(sql["added_attempts"], span):
+            for name, sign in ((answered, -1), (made, 1)):
+                meter = self._meter(name)
+                meter.cost_nanos[state] += sign * nanos
+                _count(meter, [sign * count for count in counts])
         for kind, calls, saved_nanos in db.execute(sql["kept"], span):
             self.kept_calls[kind] += calls
             self.kept_nanos[kind] += saved_nanos
         self._seen = newest
 
+    def _meter(self, deployment: str) -> Meter:
+        meter = self.meters.get(deployment)
+        if meter is None:
+            zeros = [0] * len(self._bounds_us)
+            meter = self.meters[deployment] = Meter(Timing(zeros), Timing(list(zeros)))
+        return meter
+
     def _sums(self, expression: str) -> str:
         return ", ".join(f"sum({expression} <= {bound})" for bound in self._bounds_us)
+
+
+def _count(meter: Meter, counts: Sequence[int]) -> None:
+    """Tokens, in the order of `TOKEN_BUCKETS`."""
+    for bucket, count in zip(TOKEN_BUCKETS, counts, strict=True):
+        meter.tokens[bucket] += count
 
 
 def _add(timing: Timing, count: int, sum_us: int, below: Sequence[int]) -> None:

@@ -37,6 +37,7 @@ _tail: Callable[[Receipt], tuple[Cell, ...]] = attrgetter(
 )
 
 
+_NOTHING = Attempt(deployment="").usage
 _counts: Callable[[Attempt], tuple[int, ...]] = attrgetter(
     "cost_nanos", *(f"usage.{name}" for name in _BUCKETS)
 )
@@ -64,11 +65,10 @@ def attempt_rows(seq: int, receipt: Receipt) -> list[tuple[Cell, ...]]:
     """Those of attempts that cost or used something beside the answer that was given."""
     rows: list[tuple[Cell, ...]] = []
     for number, each in enumerate(receipt.attempts):
-        counts = _counts(each)
-        if any(counts):
+        if each.cost_nanos or each.usage != _NOTHING:
             provider = each.provider
             model = each.deployment.removeprefix(f"{provider}/")
-            rows.append((seq, number, model, each.deployment, provider, *_capped(counts)))
+            rows.append((seq, number, model, each.deployment, provider, *_capped(_counts(each))))
     return rows
 
 
@@ -79,8 +79,7 @@ def rows_of_entry(seq: int, entry: bytes) -> Rows:
     except msgspec.MsgspecError:
         nothing = Receipt(id="", kind="unreadable", outcome="error", started_ms=0)
         return Rows(row(seq, nothing), [], readable=False)
-    more = attempt_rows(seq, receipt) if len(receipt.attempts) > 1 else []
-    return Rows(row(seq, receipt), more, readable=True)
+    return Rows(row(seq, receipt), attempt_rows(seq, receipt), readable=True)
 
 
 def _capped(numbers: Sequence[int]) -> tuple[int, ...]:

@@ -11,6 +11,15 @@ FROM calls
 WHERE seq > :after AND seq <= :upto AND kind = 'call'
 GROUP BY 1, 2, 3;
 
+-- name: added_attempts
+-- Of answers that were not given: from where the call was answered to where they were made.
+SELECT c.deployment, a.deployment, c.cost_state, sum(a.cost_nanos), sum(a.fresh_in), sum(a.cache_read),
+  sum(a.cache_write_5m), sum(a.cache_write_1h), sum(a.audio_in), sum(a.image_in), sum(a.visible_out),
+  sum(a.reasoning), sum(a.audio_out), sum(a.image_out)
+FROM attempts AS a JOIN calls AS c USING (seq)
+WHERE a.seq > :after AND a.seq <= :upto AND c.kind = 'call'
+GROUP BY 1, 2, 3;
+
 -- name: kept
 SELECT cached, count(*), sum(saved_nanos) FROM calls
 WHERE seq > :after AND seq <= :upto AND kind = 'call' AND cached <> ''
