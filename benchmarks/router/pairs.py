@@ -86,7 +86,8 @@ def online(
 
 def _mean(runs: Sequence[dict[str, float]]) -> dict[str, float]:
     """Of every figure; `apgr_error`: the standard error of the mean of APGR."""
-    found = {key: round(float(np.mean([run[key] for run in runs])), 4) for key in runs[0]}
+    shared = [key for key in runs[0] if all(key in run for run in runs)]  # APGR needs a gap in each part
+    found = {key: round(float(np.mean([run[key] for run in runs])), 4) for key in shared}
     if len(runs) > 1 and "apgr" in found:
         spread = float(np.std([run["apgr"] for run in runs], ddof=1))
         found["apgr_error"] = round(spread / len(runs) ** 0.5, 4)

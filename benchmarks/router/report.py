@@ -16,7 +16,7 @@ LEARNED = ("warm", "5-fold")
 
 def section(results: Sequence[Result]) -> str:
     """The whole text."""
-    paired = [one for one in results if "pair" in one]
+    paired = [one for one in results if "pair" in one and all("apgr" in each for each in _told(one["pair"]))]
     lines = [
         "Strong model against cheap model. APGR: share of the quality gap that is recovered, over all shares "
         "of strong calls (0.5 is chance). CPT80: share of strong calls for 80 % of the gap. cost95: cost of "
@@ -49,6 +49,10 @@ def section(results: Sequence[Result]) -> str:
         *_bars(paired),
     ]
     return "\n".join(lines)
+
+
+def _told(pair: Result) -> Iterator[Result]:
+    yield from (pair["cold"], pair["length"], _learned(pair), *pair["online"].values())
 
 
 def _pairs(results: Sequence[Result]) -> Iterator[str]:
