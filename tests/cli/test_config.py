@@ -59,6 +59,26 @@ def test_a_model_that_is_not_there_is_noted_but_is_no_mistake(freehold: Freehold
     assert "is fine" in ran.out
 
 
+def test_a_budget_or_price_for_nobody_is_noted(freehold: Freehold) -> None:
+    write(
+        "providers: {openai: {base_url: 'https://api.openai.com/v1', models: [gpt-5]}}\n"
+        "prices: {openai/gpt-5: {input: 1}, opnai/gpt-5: {input: 1}}\n"
+        "budgets:\n"
+        "  - {scope: 'provider:opnai', limit_usd: 1}\n"
+        "  - {scope: 'model:gpt-6', limit_usd: 1}\n"
+        "  - {scope: 'key:00000000', limit_usd: 1}\n"
+        "  - {scope: 'provider:openai', limit_usd: 1}\n"
+        "  - {scope: 'model:gpt-5', limit_usd: 1}\n"
+        "  - {scope: 'model:*', limit_usd: 1}\n"
+        "  - {scope: 'agent:anybody', limit_usd: 1}\n"
+    )
+    ran = freehold("config", "check")
+    assert ran.exit == Exit.OK
+    noted = [line.split()[1].rstrip(":") for line in ran.out.splitlines() if line.startswith("note: ")]
+    assert noted == ["budgets[0].scope", "budgets[1].scope", "budgets[2].scope", "prices.opnai/gpt-5"]
+    assert "there is no provider opnai" in ran.out
+
+
 def test_a_candidate_that_is_not_in_the_file_is_noted(freehold: Freehold) -> None:
     write(
         "providers: {p: {base_url: http://x, models: [a]}, any: {base_url: http://y}}\n"

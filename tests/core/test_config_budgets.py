@@ -52,7 +52,7 @@ def test_a_budget_is_hard_and_for_a_month_where_nothing_else_is_said(tmp_path: P
         ("{scope: all, limit_usd: 1, hart: true}", "unknown key. Did you mean 'hard'?"),
         (
             "{scope: all, limit_usd: 1}\n  - {scope: all, limit_usd: 2}",
-            "is for the same as budget 1: all per month; keep one of them",
+            "is for the same as budgets[0]: all per month; keep one of them",
         ),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ from freehold.core.config_diff import ReloadPlan, plan_lines
 from freehold.core.config_file import LoadedConfig, find_config, load_config, read_config
 from freehold.core.config_schema import config_schema
 from freehold.core.errors import ConfigError
-from freehold.core.keys import normal_hash
+from freehold.core.keys import accepted_keys, normal_hash
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Check, show and reload the configuration."
@@ -128,12 +129,35 @@ def _notes(config: Config) -> list[str]:
         for key, path in _files(server)
         if not Path(path).is_file()
     ]
-    return missing + [
+    return [*missing, *_for_nobody(config)] + [
         f"models.{alias}: {candidate} is not in this file, so it must be found on this machine at the start"
         for alias, candidates in config.models.items()
         for candidate in candidates_of(candidates)
         if not _is_offered(config, candidate)
     ]
+
+
+def _for_nobody(config: Config) -> Iterator[str]:
+    """Budgets and prices of what is not in the file: a name with a slip in it would bind nobody."""
+    keys = accepted_keys(config.auth.keys).values()
+    for position, budget in enumerate(config.budgets):
+        kind, _, name = budget.scope.partition(":")
+        known = {
+            "provider": name in config.providers,
+            "model": _is_named(config, name),
+            "key": name in keys,
+        }.get(kind, True)
+        if name != "*" and not known:
+            yield f"budgets[{position}].scope: there is no {kind} {name} in this file, so it may bind nobody"
+    for name in config.prices:
+        if not _is_offered(config, name):
+            yield f"prices.{name}: is not in this file, so it may be the price of nothing"
+
+
+def _is_named(config: Config, name: str) -> bool:
+    """Whether a budget's model is one of a provider, by its full name or its own."""
+    offers = [provider.models for provider in config.providers.values()]
+    return _is_offered(config, name) or any(models == "*" or name in models for models in offers)
 
 
 def _files(server: ServerConfig) -> list[tuple[str, str]]:

@@ -124,7 +124,7 @@ def budget_problems(budgets: Sequence[BudgetConfig]) -> Iterator[Problem]:
         path = ("budgets", position)
         first = seen.setdefault(budget.label, position)
         if first != position:
-            yield Problem(path, f"is for the same as budget {first + 1}: {budget.label}; keep one of them")
+            yield Problem(path, f"is for the same as budgets[{first}]: {budget.label}; keep one of them")
         for key, problem in _broken(budget):
             yield Problem((*path, key), problem)
 

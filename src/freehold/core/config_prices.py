@@ -170,7 +170,7 @@ def _subscriptions(said: Priced) -> Iterator[Problem]:
             continue
         first = seen.setdefault(each.label, position)
         if first != position:
-            yield Problem(path, f"is for the same as subscription {first + 1}: {each.label}")
+            yield Problem(path, f"is for the same as subscriptions[{first}]: {each.label}")
         if not (each.usd_per_month or each.usd_per_hour):
             yield Problem(path, "costs nothing; say usd_per_month or usd_per_hour")
         key, names = ("provider", said.providers) if each.provider else ("server", said.servers)
