@@ -76,7 +76,7 @@ def test_two_subscriptions_for_one_account_are_a_mistake() -> None:
     (message,) = problems(
         "subscriptions: [{provider: box, usd_per_month: 5}, {provider: box, usd_per_month: 6}]"
     )
-    assert "same as subscription 1" in message
+    assert "same as subscriptions[0]" in message
 
 
 def test_a_changed_price_is_in_force_at_once() -> None:
