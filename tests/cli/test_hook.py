@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freehold.cli import hook_post
 from freehold.cli.hook_event import mcp_name, use_of
 from freehold.cli.hook_post import read_options
 from freehold.core.errors import FreeholdError
@@ -196,6 +197,30 @@ def test_a_state_folder_that_cannot_be_written_breaks_nothing(hook: Hook, tmp_pa
     (tmp_path / "file").write_text("")
     ran = hook(CLAUDE, "--home", str(tmp_path / "file"))
     assert (ran.exit, ran.err.count("\n")) == (0, 1)
+    assert "the event is lost" in ran.err
+
+
+def test_an_event_is_kept_where_a_busy_machine_leaves_no_time_to_ask(
+    hook: Hook, running: Running8400, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock_s = iter((0.0, 7.0))
+    monkeypatch.setattr(hook_post.time, "monotonic", lambda: next(clock_s))
+    ran = hook(CLAUDE)
+    assert (ran.exit, running.asked) == (0, [])
+    assert ran.err == "freehold hook: there was no time to ask Freehold; kept until Freehold answers\n"
+    assert len(kept(tmp_path / "home")) == 1
+
+
+def test_a_long_name_is_cut_and_an_impossible_time_left_out(hook: Hook, tmp_path: Path) -> None:
+    ran = hook(CLAUDE | {"tool_name": "n" * 5000, "session_id": "s" * 5000, "duration_ms": 1e300})
+    assert (ran.exit, ran.err) == (0, "")
+    (event,) = kept(tmp_path / "home")
+    assert (len(event["tool"]), len(event["session"]), event["duration_ms"]) == (256, 256, 0)
+
+
+def test_an_event_without_a_tool_is_told_in_the_agents_own_names(hook: Hook) -> None:
+    ran = hook(CLAUDE | {"tool_name": None})
+    assert ran.err == "freehold hook: the event names no tool: `tool_name` is missing or empty\n"
 
 
 def test_one_that_never_answers_is_not_waited_for(hook: Hook, tmp_path: Path) -> None:

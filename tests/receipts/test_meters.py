@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from freehold.receipts import meters
 from freehold.receipts.entries import Receipt
-from freehold.receipts.meters import MeterReader, newest_entry, paces
+from freehold.receipts.meters import OTHERS, MeterReader, newest_entry, paces
 from freehold.receipts.query import open_readonly
 from tests.receipts.story import make_receipt, write_ledger
 
@@ -45,6 +48,21 @@ def test_answers_that_no_model_was_asked_for_are_counted_with_what_they_saved(tm
         reader.catch_up(db)
     assert reader.kept_calls == {"exact": 2, "semantic": 1}
     assert reader.kept_nanos == {"exact": 300, "semantic": 300}
+
+
+def test_names_without_end_have_counters_in_common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meters, "MOST", 3)
+    reader = MeterReader(-1, BOUNDS_US)
+    for upto in (4, 6):
+        named = [make_receipt(n, deployment=f"p/{n % upto}") for n in range(upto)]
+        write_ledger(tmp_path, named)
+        with open_readonly(tmp_path) as db:
+            reader.catch_up(db)
+    calls = {name: meter.calls.total() for name, meter in reader.meters.items()}
+    assert len(calls) == 4
+    assert sum(calls.values()) == 10
+    assert calls.pop(OTHERS) == 4
+    assert set(calls.values()) == {2}  # who has counters keeps them: they only rise
 
 
 def test_counters_begin_where_they_are_told_to(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from itertools import islice
@@ -35,6 +36,19 @@ def test_a_taker_that_was_cut_off_begins_again(tmp_path: Path) -> None:
     assert list(islice(take(tmp_path), 1)) == [b"1"]
     add(tmp_path, b"3")
     assert list(take(tmp_path)) == [b"1", b"2", b"3"]
+
+
+def test_half_a_line_does_not_stay_on_a_full_disk(tmp_path: Path) -> None:
+    add(tmp_path, b"1")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(OSError, match=r"No space|too large"):
+            add(tmp_path, b"x" * 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    add(tmp_path, b"2")
+    assert list(take(tmp_path)) == [b"1", b"2"]
 
 
 def test_there_is_an_end_to_it(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from freehold.receipts.tools import ToolUse, hash_of, read_tool, told_use
 
 _EVENTS = ("PostToolUse", "PostToolUseFailure")
 _EXIT = re.compile(r"exit(?:ed with)? (?:code|status)[: ]+(-?\d{1,5})", re.IGNORECASE)
+_LONGEST_NAME = 256
+_LONGEST_MS = 10**10
 _FAILED = ("is_error", "isError")
 _INTERRUPTED = ("interrupted", "is_interrupt")
 
@@ -38,21 +40,23 @@ def use_of(raw: bytes, now_ms: int) -> ToolUse:
 
 def _from_agent(event: Mapping[str, Any], now_ms: int) -> ToolUse:
     tool, server = mcp_name(_text(event, "tool_name"))
+    if not tool.strip():
+        raise FreeholdError("the event names no tool: `tool_name` is missing or empty")
     named = event.get("mcp_server")
     given: Any = event.get("tool_response")
     if given is None:
         given = event.get("tool_output")
     told: dict[str, Any] = {
-        "tool": tool,
-        "server": named if isinstance(named, str) and named else server,
-        "call_id": _text(event, "tool_use_id"),
-        "session": _text(event, "session_id"),
+        "tool": tool[:_LONGEST_NAME],
+        "server": (named if isinstance(named, str) and named else server)[:_LONGEST_NAME],
+        "call_id": _text(event, "tool_use_id")[:_LONGEST_NAME],
+        "session": _text(event, "session_id")[:_LONGEST_NAME],
         "error": _error(event, given),
         "arguments_sha256": hash_of(event.get("tool_input")),
         "result_sha256": hash_of(given),
     }
     duration: Any = event.get("duration_ms")
-    if isinstance(duration, int | float) and not isinstance(duration, bool) and duration >= 0:
+    if isinstance(duration, int | float) and not isinstance(duration, bool) and 0 <= duration < _LONGEST_MS:
         told["duration_ms"] = duration
     return told_use(told, now_ms)
 

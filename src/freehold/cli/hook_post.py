@@ -87,8 +87,11 @@ def _told(options: HookOptions) -> str:
         raise FreeholdError("the event is too long")
     home = expand_user(options.home, os.environ).absolute() if options.home else home_dir(os.environ)
     body = _body(raw, options)
+    left_s = ASK_S - (time.monotonic() - begun_s)
     try:
-        with _at_most(ASK_S - (time.monotonic() - begun_s), "Freehold took too long"):
+        if left_s <= 0:  # on a machine that is this busy, the start took it all
+            raise TimeoutError("there was no time to ask Freehold")
+        with _at_most(left_s, "Freehold took too long"):
             _post(home, options.url, body)
     except _NobodyThere:
         why = ""
@@ -99,7 +102,13 @@ def _told(options: HookOptions) -> str:
     with _at_most(KEEP_S, "it could not be kept in time"):
         from freehold.receipts.spool import add  # noqa: PLC0415 - seldom
 
-        add(home, body)
+        try:
+            add(home, body)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            words = f"{why}the event is lost: {home / 'spool'} cannot be written: {error.strerror}"
+            raise FreeholdError(words) from error
     return f"{why}kept until Freehold answers" if why else ""
 
 

@@ -26,6 +26,9 @@ TOKEN_BUCKETS = (
 )
 PACE_WINDOW_MS = 60_000
 _FIRST_BYTES = 256
+MOST = 500
+"""Deployments with counters of their own. Telemetry and clients name models as they like."""
+OTHERS = "(others)"
 _LOOKBACK = 200_000
 """Entries looked at for what happened lately: more than a minute of calls."""
 
@@ -70,7 +73,7 @@ class MeterReader:
         self._seen = start
         self._bounds_us = tuple(bounds_us)
         self.meters: dict[str, Meter] = {}
-        """By deployment; "" for calls that were refused before one was chosen."""
+        """By deployment; "" for calls that were refused before one was chosen, `OTHERS` for the many."""
         self.kept_calls: Counter[str] = Counter()
         """Calls that no model was asked for, by how they were answered: `exact`, `semantic`, ..."""
         self.kept_nanos: Counter[str] = Counter()
@@ -101,11 +104,12 @@ class MeterReader:
         self._seen = newest
 
     def _meter(self, deployment: str) -> Meter:
-        meter = self.meters.get(deployment)
-        if meter is None:
-            zeros = [0] * len(self._bounds_us)
-            meter = self.meters[deployment] = Meter(Timing(zeros), Timing(list(zeros)))
-        return meter
+        """Its own, or that of all who came after `MOST`: one that has its own keeps it, so all only rise."""
+        if deployment not in self.meters and len(self.meters) >= MOST:
+            deployment = OTHERS
+        bounds = len(self._bounds_us)
+        nothing = Meter(Timing([0] * bounds), Timing([0] * bounds))
+        return self.meters.setdefault(deployment, nothing)
 
     def _sums(self, expression: str) -> str:
         return ", ".join(f"sum({expression} <= {bound})" for bound in self._bounds_us)

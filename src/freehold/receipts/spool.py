@@ -7,6 +7,7 @@ decides who was earlier.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -35,9 +36,13 @@ def add(home: Path, event: bytes) -> None:
             fcntl.flock(handle, fcntl.LOCK_EX)
             if not _is_still(path, handle):  # it was taken just now; the next one is ours
                 continue
-            if os.fstat(handle).st_size + len(event) >= MOST_BYTES:
+            before = os.fstat(handle).st_size
+            if before + len(event) >= MOST_BYTES:
                 raise SpoolFull(f"{path} is full: start Freehold, so that it takes the events in")
-            os.write(handle, event.replace(b"\n", b" ") + b"\n")
+            line = event.replace(b"\n", b" ") + b"\n"
+            if os.write(handle, line) < len(line):  # half a line would spoil the next one
+                os.ftruncate(handle, before)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
             return
         finally:
             os.close(handle)

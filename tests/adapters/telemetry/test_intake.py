@@ -25,8 +25,8 @@ sources = st.builds(Source, found, words)
 spans = st.builds(
     Span,
     source=sources,
-    trace_id=st.binary(min_size=16, max_size=16).map(bytes.hex),
-    span_id=st.binary(min_size=8, max_size=8).map(bytes.hex),
+    trace_id=st.binary(min_size=16, max_size=16).filter(any).map(bytes.hex),
+    span_id=st.binary(min_size=8, max_size=8).filter(any).map(bytes.hex),
     parent_id=st.sampled_from(("", "ab" * 8)),
     name=words,
     start_ns=times,
@@ -196,11 +196,25 @@ def test_a_cut_gzip_body_and_other_packings_are_refused():
     assert refused("traces", whole, PROTOBUF, "br") == 415
 
 
+def test_a_gzip_body_in_several_members_is_read_whole():
+    whole = export.protobuf(export.of("traces", export.call_span({}), export.call_span({})))
+    parts = [gzip.compress(whole[:40]), gzip.compress(b""), gzip.compress(whole[40:]), bytes(512)]
+    assert read_request("traces", b"".join(parts), PROTOBUF, "gzip") == read_request(
+        "traces", whole, PROTOBUF, ""
+    )
+    assert refused("traces", b"".join(parts[:-1]) + b"junk", PROTOBUF, "gzip") == 400
+    assert refused("traces", b"".join(parts[:2]) + parts[2][:-3], PROTOBUF, "gzip") == 400
+    assert refused("traces", gzip.compress(b"") * 100_000, PROTOBUF, "gzip") == 400
+    bomb = gzip.compress(bytes(15 << 20)) * 2
+    assert refused("traces", bomb, PROTOBUF, "gzip") == 413
+
+
 def test_spans_without_ids_are_counted_and_left_out():
     good, bad = export.call_span({}), export.call_span({}, trace_id="", span_id="0b")
+    zeros = (export.call_span({}, trace_id="0" * 32), export.call_span({}, span_id="0" * 16))
     for kind, write in ((PROTOBUF, export.protobuf), (JSON, export.as_json)):
-        batch = read_request("traces", write(export.of("traces", good, bad)), kind, "")
-        assert (batch.spans, batch.items, batch.rejected) == ((good,), 2, 1)
+        batch = read_request("traces", write(export.of("traces", good, bad, *zeros)), kind, "")
+        assert (batch.spans, batch.items, batch.rejected) == ((good,), 4, 3)
 
 
 def test_long_texts_are_not_read():

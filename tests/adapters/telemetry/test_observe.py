@@ -389,3 +389,18 @@ def test_any_attributes_make_disjoint_counts_or_nothing(one, other):
 def test_items_are_the_same_whenever_they_come(found):
     batch = of("traces", call_span(found))
     assert list(identities(batch)) == list(identities(batch))
+
+
+@pytest.mark.parametrize(("start_ns", "end_ns"), [(0, 10**18), (10**18, 10**18 - 1), (1, 10**18), (0, 0)])
+def test_times_that_cannot_be_are_no_duration(start_ns: int, end_ns: int) -> None:
+    found = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}
+    span = call_span(found, start_ns=start_ns, end_ns=end_ns)
+    (seen,) = observe(of("traces", span)).observed
+    assert seen.duration_us is None
+
+
+def test_why_a_call_ended_is_told_by_its_span() -> None:
+    found = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}
+    span = call_span(found | {"gen_ai.response.finish_reasons": "length"})
+    (seen,) = observe(of("traces", span)).observed
+    assert seen.finish == "length"

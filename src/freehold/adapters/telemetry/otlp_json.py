@@ -21,6 +21,7 @@ from freehold.adapters.telemetry.signals import (
     Source,
     Span,
     Value,
+    is_span,
 )
 
 _TRACE_ID, _SPAN_ID = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{16}")
@@ -183,7 +184,7 @@ def _spans(request: _Traces) -> Batch:
 
 def _span(source: Source, said: _Span) -> Span | None:
     trace_id, span_id = (said.trace_id or "").lower(), (said.span_id or "").lower()
-    if not _TRACE_ID.fullmatch(trace_id) or not _SPAN_ID.fullmatch(span_id):
+    if not (_TRACE_ID.fullmatch(trace_id) and _SPAN_ID.fullmatch(span_id) and is_span(trace_id, span_id)):
         return None
     status = said.status or _Status()
     return Span(

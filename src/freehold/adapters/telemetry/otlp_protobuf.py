@@ -13,6 +13,7 @@ from freehold.adapters.telemetry.signals import (
     Source,
     Span,
     Value,
+    is_span,
 )
 from freehold.adapters.telemetry.wire import as_double, fields, signed
 
@@ -95,7 +96,8 @@ class _Reader:
                 exception = self._exception(start, stop)
             elif number == 15:
                 failed, message = self._status(start, stop)
-        if len(ids[1]) != 2 * _TRACE_ID_BYTES or len(ids[2]) != 2 * _SPAN_ID_BYTES:
+        long_enough = len(ids[1]) == 2 * _TRACE_ID_BYTES and len(ids[2]) == 2 * _SPAN_ID_BYTES
+        if not (long_enough and is_span(ids[1], ids[2])):
             self.rejected += 1
             return
         self.spans.append(

@@ -11,6 +11,8 @@ from freehold.adapters.telemetry.signals import Attributes, LogRecord, Source, S
 _URLS = ("url.full", "http.url", "gen_ai.openai.api_base", "gen_ai.request.base_url", "llm.request.base_url")
 _HOSTS = ("server.address", "net.peer.name", "http.host", "net.peer.ip")
 _PORTS = ("server.port", "net.peer.port")
+_LONGEST_NS = 10 * 86_400 * 10**9
+"""What took longer than ten days was measured with a clock that was set meanwhile."""
 _TRACELOOP = "traceloop.association.properties."
 _NO_SERVICE = "unknown_service"
 """What the SDKs call a program that was given no name; something may follow."""
@@ -63,13 +65,14 @@ def _own(found: Attributes, resource: Attributes, name: str) -> str:
 
 def of_span(span: Span) -> dict[str, Any]:
     """What every span says of itself."""
+    took_ns = span.end_ns - span.start_ns
     return {
         **payer_of(span.source, span.attributes),
         "trace_id": span.trace_id,
         "span_id": span.span_id,
         "parent_id": span.parent_id,
         "started_ms": span.start_ns // 1_000_000,
-        "duration_us": max(0, span.end_ns - span.start_ns) // 1000 if span.end_ns else None,
+        "duration_us": took_ns // 1000 if span.start_ns > 0 and 0 <= took_ns <= _LONGEST_NS else None,
         "error": error_of(span),
     }
 

@@ -16,6 +16,11 @@ LONGEST_TEXT = 64 * 1024
 NO_ID = ""
 
 
+def is_span(trace_id: str, span_id: str) -> bool:
+    """Whether these ids name a span: in OpenTelemetry all zeros name nothing."""
+    return bool(trace_id.strip("0") and span_id.strip("0"))
+
+
 class Source(msgspec.Struct, frozen=True):
     """Who exports: the resource's attributes, and the name of the instrumentation (its scope)."""
 
