@@ -292,3 +292,26 @@ def test_when_the_step_up_fails_the_checked_answer_comes_back(
     assert (answer.status, answer.header("x-freehold-deployment")) == (200, "cheap/m")
     assert b"wrong" in answer.body and b"[DONE]" in answer.body
     assert "the answer of cheap/m after all" in house.receipt().route
+
+
+def test_a_reload_puts_a_validator_in_force_and_away_again(
+    tmp_path: Path, places: tuple[Standin, Standin]
+) -> None:
+    (tmp_path / "check.py").write_text(CHECKER)
+    places[0].default = WRONG
+    house = House(tmp_path, config(places, validators={}))
+
+    def place(text: str) -> str | None:
+        return ask(house, "auto", text, headers=TASK).header("x-freehold-deployment")
+
+    try:
+        assert place("Write one") == "cheap/m"
+        house.write_config(config(places))
+        assert house.run("config", "reload").returncode == 0
+        assert place("Write two") == "dear/m"
+        house.write_config(config(places, validators={}, tasks={"code": "local"}))
+        assert house.run("config", "reload").returncode == 0
+        assert place("Write three") == "cheap/m"
+        assert len(told(house)) == 1
+    finally:
+        house.stop()

@@ -103,10 +103,10 @@ def _checked(call: Call, relay: Relay, judge: Judge, verdict: Verdict) -> None:
     climb.checking = None
     if verdict.good is not None and router is not None:
         router.checked(climb.routed, name, call.id, good=verdict.good)
+    if verdict.good is False and _go_up(call, relay, judge, words_of(verdict), counted=True):
+        return
     if verdict.good is False:
-        call.kept = None  # also when nobody better is there it is not worth keeping
-        if _go_up(call, relay, judge, words_of(verdict), counted=True):
-            return
+        call.kept = None  # nobody better is there, but it is not worth keeping
     call.route = f"{call.route}; {name} {words_of(verdict)}"
     if verdict.good is None and agreeing.weighs(call, relay, judge):
         return

@@ -81,6 +81,7 @@ def _measure(call: CallState, outcome: Outcome) -> Measured:
     tap, events, judge = relay.tap, relay.events, relay.judge
     if judge is not None and judge.holds:  # the relay has not seen it yet
         tap, events = _read(prepared, judge.body, streamed=judge.streamed)
+        events = 0 if judge.ended else events  # then its usage is all of it
     return _told(call, target, prepared, tap, events, outcome)
 
 

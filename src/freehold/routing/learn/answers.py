@@ -66,7 +66,7 @@ def _json(text: str) -> str:
     if not bare.startswith(("{", "[")):
         return ""
     try:
-        return msgspec.json.encode(msgspec.json.decode(bare), order="sorted").decode()
+        return _plain(msgspec.json.encode(msgspec.json.decode(bare), order="sorted").decode())
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return ""
 
@@ -80,7 +80,12 @@ def _spelled(final: str) -> str:
     letter = _LETTER.match(plain)
     if letter:
         return letter[1].upper()
-    return "".join(plain.lower().split()).replace('"', "'")
+    return _plain(plain)
+
+
+def _plain(text: str) -> str:
+    """Without blanks and capitals, and with one sort of quotes."""
+    return "".join(text.lower().split()).replace('"', "'")
 
 
 def alike(first: str, second: str) -> bool:
