@@ -149,6 +149,14 @@ async def test_a_limit_that_lenient_servers_read_is_read(said: object, held: flo
         assert purse.usd(HELD) == pytest.approx(held)
 
 
+async def test_a_predicted_output_may_be_billed_as_said() -> None:
+    purse = Purse(1.0)
+    async with house_with(purse) as house:
+        predicted = {"prediction": {"type": "content", "content": "z" * 100}}
+        house.ask(PATHS["chat"], asking("chat", "alpha/m", stream=False) | predicted)
+        assert 0.109 <= purse.usd(HELD) < 0.2
+
+
 @pytest.mark.parametrize("said", [0, -1, "many", True, [1], 1e300])
 async def test_a_limit_that_nobody_understands_is_not_replaced(said: object) -> None:
     purse = Purse(1.0)

@@ -39,6 +39,7 @@ class _Limits(msgspec.Struct):
     max_output_tokens: object = None
     service_tier: object = None
     speed: object = None
+    prediction: msgspec.Raw = msgspec.Raw()
     n: object = None
     best_of: object = None
 
@@ -74,17 +75,16 @@ def asked_terms(body: bytes) -> Terms:
     """On which terms a request wants to be answered, where these are not the standard ones."""
     if b'"service_tier"' not in body and b'"speed"' not in body:
         return STANDARD
-    try:
-        found = _decode(body)
-    except _UNREADABLE:
-        return STANDARD
+    found = _read(body)
     return terms_of(found.service_tier, found.speed)
 
 
 def output_tokens(body: bytes) -> int:
-    """The most tokens that a request allows for all of its answers together."""
+    """The most tokens that a request allows for all of its answers together. Of a predicted output, what the
+    model did not say is billed as said (OpenAI, "Predicted Outputs"), beside its limit."""
     stated, times = _stated(body)
-    return (stated or OUTPUT_TOKENS) * times
+    said = (stated or OUTPUT_TOKENS) * times
+    return said + len(bytes(_read(body).prediction)) if b'"prediction"' in body else said
 
 
 def is_open(body: bytes, prepared: Prepared) -> bool:
@@ -111,12 +111,17 @@ def limited(prepared: Prepared, target: Target, tokens: int) -> Prepared:
     return msgspec.structs.replace(prepared, body=msgspec.json.encode(members))
 
 
+def _read(body: bytes) -> _Limits:
+    """What cannot be read says nothing."""
+    try:
+        return _decode(body)
+    except _UNREADABLE:
+        return _Limits()
+
+
 def _stated(body: bytes) -> tuple[int, int]:
     """What a request says of its answers: the most tokens of one (0: nothing), and how many of them."""
-    try:
-        found = _decode(body)
-    except _UNREADABLE:
-        return 0, 1
+    found = _read(body)
     stated = max(map(_count, (found.max_tokens, found.max_completion_tokens, found.max_output_tokens)))
     return stated, max(1, *map(_count, (found.n, found.best_of)))
 
@@ -132,9 +137,6 @@ def _count(value: object) -> int:
 
 def _says_length(body: bytes) -> bool:
     """Whether a limit for the answer stands in the request, whatever it means."""
-    try:
-        found = _decode(body)
-    except _UNREADABLE:
-        return False
+    found = _read(body)
     fields = (found.max_tokens, found.max_completion_tokens, found.max_output_tokens)
     return any(value is not None for value in fields)
