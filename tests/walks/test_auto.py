@@ -157,3 +157,54 @@ def test_what_our_own_power_costs_is_in_the_choice_and_in_what_others_would_have
             assert again == prices, "known without a running house"
         finally:
             house.stop()
+
+
+def test_what_is_no_conversation_is_not_chosen_for_but_told(house: House, upstream: Standin) -> None:
+    with house.wire() as wire:
+        answer = wire.call("/v1/embeddings", {"model": "auto", "input": "hello"})
+    assert answer.status == 400
+    assert b"name a model for embeddings" in answer.body
+    assert not upstream.seen
+
+
+def test_explaining_a_name_that_leaves_no_choice_says_which_do(house: House) -> None:
+    for name in ("home/small", "hlper"):
+        told = house.run("route", "explain", "hello", "--model", name)
+        assert told.returncode == 1
+        assert f"nothing is chosen for '{name}'" in told.stderr
+        assert "auto, helper" in told.stderr
+
+
+def test_a_kept_answer_is_not_given_to_who_asks_for_a_better_one(tmp_path: Path, upstream: Standin) -> None:
+    house = House(
+        tmp_path,
+        {
+            "providers": {"home": provider(upstream), "cloud": provider(upstream)},
+            "prices": priced(upstream, "home", 0.01, 0.02) | priced(upstream, "cloud", 15.0, 75.0),
+            "tiers": {"local": ["home/small"], "premium": ["cloud/large"]},
+            "routing": {"tasks": {"review": "premium", "editor": "premium"}, "explore": 0},
+            "cache": {"exact": {"ttl": "1h"}},
+        },
+    )
+    try:
+        assert ask(house, "auto").header("x-freehold-deployment") == "home/small"
+        again = ask(house, "auto", headers={"x-freehold-agent": "clerk"})
+        assert (again.header("x-freehold-cache"), again.header("x-freehold-deployment")) == (
+            "hit",
+            "home/small",
+        )
+        for header in ({"x-freehold-task": "review"}, {"x-freehold-agent": "editor"}):
+            better = ask(house, "auto", headers=header)
+            assert better.header("x-freehold-cache") == "miss"
+            assert better.header("x-freehold-deployment") == "cloud/large"
+        assert ask(house, "auto", headers={"x-freehold-critical": "1"}).header("x-freehold-cache") == "miss"
+        house.new_receipts()
+        ask(house, "auto")
+        kept = house.receipt()
+        shown = house.run("receipts", "show", kept.id).stdout
+        assert "answered by   small (home/small)" in shown
+        assert "the answer of r" in shown
+        told = house.run("route", "explain", "--receipt", kept.id).stdout
+        assert f"{kept.id} was answered without a model: an answer of home/small was kept" in told
+    finally:
+        house.stop()

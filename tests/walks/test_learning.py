@@ -85,7 +85,8 @@ def test_asking_the_same_again_goes_up_and_counts_against_the_first_answer(house
     session = {"x-freehold-session": "s1"}
     assert placed(house, **session)[0] == "cheap/m"
     assert placed(house, **session)[0] == "dear/m"
-    assert trials(house) == 0.5
+    assert trials(house) == 0.1
+    assert placed(house, f"{TEXT} of yesterday")[0] == "cheap/m", "one retry moves no kind of task"
 
 
 def test_an_answer_that_was_sent_up_counts_against_who_gave_it(

@@ -21,6 +21,8 @@ from freehold.app.routing import places_of, routing_rules
 from freehold.core.catalog import Deployment
 from freehold.core.config import Config
 from freehold.core.config_file import LoadedConfig
+from freehold.core.config_routing import AUTO
+from freehold.core.errors import FreeholdError
 from freehold.costs.book import PriceBook
 from freehold.costs.snapshot import ensure_snapshot
 from freehold.costs.table import PriceTableError
@@ -42,7 +44,11 @@ def explanation(
 
 
 def explain_call(router: Router, standing: StandingOf, asked: ExplainIn, now_ms: int) -> Explanation:
-    """What the router would do with such a call now. Changes nothing."""
+    """What the router would do with such a call now. Changes nothing. Raises FreeholdError for a name that
+    leaves it no choice."""
+    if asked.model != AUTO and not router.takes(asked.model):
+        names = ", ".join(sorted({AUTO, *router.names}))
+        raise FreeholdError(f"nothing is chosen for {asked.model!r}; names that leave the choice: {names}")
     ask = router.read(asked_of(asked))
     if asked.output_tokens is not None:
         ask = msgspec.structs.replace(ask, output_tokens=asked.output_tokens)
@@ -82,6 +88,7 @@ def past_call(receipt: Receipt) -> PastCall:
         task=receipt.task,
         agent=receipt.agent,
         usage=receipt.usage,
+        cached=receipt.cached,
         cost_nanos=None if receipt.cost_state == "unknown" else receipt.cost_nanos,
     )
 

@@ -8,7 +8,7 @@ user is, ids and tags for the provider's books, cache marks, Claude Code's attri
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Literal, cast
 
@@ -112,10 +112,11 @@ def key_of(
     return Keyed(key=digest.digest(), form=form, document=kept)
 
 
-def route_label(asked: str, candidates: Iterable[Deployment]) -> bytes:
-    """What a model's name stands for: another list of places is another key."""
+def route_label(asked: str, candidates: Iterable[Deployment], said: Sequence[str] = ()) -> bytes:
+    """What a model's name stands for: another list of places is another key, and so is what else was `said`
+    that moves the choice among them."""
     places = ([place.name, place.model_id, place.provider, place.server] for place in candidates)
-    return _encode([asked, *places])
+    return _encode([asked, *said, *places])
 
 
 def feature_headers(headers: Mapping[bytes, bytes]) -> bytes:

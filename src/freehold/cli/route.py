@@ -110,7 +110,11 @@ def _sentences(found: Explanation) -> Iterator[str]:
     tokens = f"{found.input_tokens:,} tokens in, {found.output_tokens:,} out"
     if found.receipt:
         who = found.deployment or "Nobody"
-        yield f"{who} answered {found.receipt}, {tokens}: {dollars(found.cost_nanos)}."
+        if found.cached:
+            how = "was kept" if found.cached in ("exact", "semantic") else "was already paid"
+            yield f"{found.receipt} was answered without a model: an answer of {who} {how} ({found.cached})."
+        else:
+            yield f"{who} answered {found.receipt}, {tokens}: {dollars(found.cost_nanos)}."
         cost = found.cost_nanos
     else:
         yield f"Prices are for {tokens}, as expected."

@@ -55,11 +55,14 @@ def look(call: Call) -> bool:
 
 
 def route_of(call: Call, asked: str) -> bytes:
-    """What a name stands for now."""
+    """What a name stands for now; where the choice is left to us, also what the call says that moves it."""
     gateway = call.gateway
     router = gateway.router
     if router is not None and router.takes(asked):
-        return route_label(asked, [place.deployment for place in router.places])
+        caller, bound = call.facts.caller, router.rules.tasks
+        agent = caller.agent if caller.agent in bound else ""
+        said = (caller.task, agent, "critical" if b"x-freehold-critical" in call.request.lookup else "")
+        return route_label(asked, [place.deployment for place in router.places], said)
     return gateway.label_of(asked)
 
 
@@ -119,7 +122,7 @@ def replay(call: Call, hit: Hit) -> None:
 
     stored = hit.stored
     call.kept = Kept(None, hit)
-    call.route = f"cached ({hit.kind})"
+    call.route = f"cached ({hit.kind}), the answer of {stored.receipt}"
     call.status = stored.status
     call.count_response(stored.body)
     settle(call, "ok", then=lambda: _send(call, hit))

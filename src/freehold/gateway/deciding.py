@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from freehold.core.catalog import Deployment
+from freehold.core.config_routing import AUTO
 from freehold.core.usage import Usage
 from freehold.gateway import refusals, shadowing
 from freehold.gateway.candidates import Candidates
@@ -34,6 +35,8 @@ def choose(call: Call) -> bool:
         return _by_path(call)
     router = gateway.router
     if router is not None and router.takes(asked):
+        if asked == AUTO and call.endpoint.carriage == "openai" and call.endpoint.name != "completions":
+            return call.refuse(refusals.no_talk(call.endpoint.name))
         return _by_router(call, router)
     choice = gateway.choice_of(asked)
     if isinstance(choice, NoSuchModel):

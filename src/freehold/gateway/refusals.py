@@ -92,6 +92,14 @@ def nobody(reason: str) -> CallError:
     return CallError(kind="overloaded", status=503, code="no_candidate", message=reason[:1000])
 
 
+def no_talk(endpoint: str) -> CallError:
+    """`auto` for what is no conversation."""
+    message = f"auto chooses among models for conversations; name a model for {endpoint}"
+    return CallError(
+        kind="invalid_request", status=400, code="model_not_found", param="model", message=message
+    )
+
+
 def gone(name: str) -> CallError:
     message = f"'{name}' is no longer configured"
     return CallError(kind="not_found", status=404, code="model_not_found", message=message)

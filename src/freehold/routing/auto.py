@@ -29,6 +29,7 @@ from freehold.routing.world import (
     Standing,
     Sticky,
     World,
+    about,
     dollars,
 )
 
@@ -316,14 +317,14 @@ def _words(first: Considered, ask: Ask, world: World, aim: Aim, explored: bool, 
             return f"{name}: {first.name} stands first, and nobody's speed is known"
         return f"{name}: {first.name} is the fastest, about {first.wait_s:.1f} s"
     if aim.route == "cheapest":
-        return f"{name}: {first.name} is the cheapest, about {dollars(first.price_nanos)}"
+        return f"{name}: {first.name} is the cheapest, {about(first.price_nanos)}"
     if aim.route == "balance":
         return f"{name}: {first.name} has the least to do, or knows the beginning"
     told = [f"{name}: {first.name} ({first.tier})"]
     if aim.task:
         begins = f" begins {aim.floor}" if aim.bound or ask.failed else ""
         told.append(f"{aim.task} ({aim.said_by}){begins}")
-    told.append(f"chance {first.chance:.2f}, about {dollars(first.price_nanos)}")
+    told.append(f"chance {first.chance:.2f}, {about(first.price_nanos)}")
     if explored:
         told.append("tried to learn")
     elif not first.passes:

@@ -69,6 +69,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """Who answered it."""
     cost_nanos: int | None = None
     """What it cost."""
+    cached: str = ""
+    """How, where the answer had been kept (`exact`, `semantic`) or was another call's."""
     live: bool = True
     """A running Freehold said so; False: how servers are doing is not known."""
 
@@ -168,6 +170,7 @@ class PastCall(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     cost_nanos: int | None = None
     """None: unknown."""
+    cached: str = ""
 
 
 def explain_past(call: PastCall, world: World, rules: RoutingRules) -> Explanation:
@@ -198,10 +201,11 @@ def explain_past(call: PastCall, world: World, rules: RoutingRules) -> Explanati
         receipt=call.receipt,
         deployment=call.deployment,
         cost_nanos=call.cost_nanos,
+        cached=call.cached,
     )
 
 
 def _then(row: Candidate, call: PastCall) -> str:
     if row.name == call.deployment:
-        return "answered"
+        return "its answer was given again" if call.cached else "answered"
     return row.why or "would be asked first today"

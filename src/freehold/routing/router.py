@@ -122,6 +122,11 @@ class Router:
             self.sessions.forget(gone)
             del self._speeds[gone]
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Names that leave the choice to us."""
+        return self._taken
+
     def takes(self, model: str | None) -> bool:
         """Whether a call for this name leaves the choice to us."""
         return model in self._taken

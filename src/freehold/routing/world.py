@@ -6,6 +6,7 @@ integer nano-USD, rates are nano-USD per million tokens, times are seconds unles
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -231,7 +232,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def dollars(nanos: int | None) -> str:
-    """`$0.0021`, with as many digits as say something."""
+    """`$0.0021`: two digits that say something, and no sum is smaller than it is."""
     if nanos is None:
         return "unknown"
     usd = nanos / 1e9
@@ -239,4 +240,13 @@ def dollars(nanos: int | None) -> str:
         return "$0"
     if usd >= 1:
         return f"${usd:.2f}"
-    return f"${usd:.2g}" if usd >= 1e-4 else f"${usd:.6f}" if usd >= 1e-6 else "under $0.000001"
+    digits = max(2, 1 - math.floor(math.log10(usd)))
+    whole, _, parts = f"{usd:.{min(9, digits)}f}".partition(".")
+    return f"${whole}.{parts.rstrip('0'):0<2}"
+
+
+def about(nanos: int | None) -> str:
+    """For a sentence: `about $0.0021`, `free`, `price unknown`."""
+    if nanos is None:
+        return "price unknown"
+    return f"about {dollars(nanos)}" if nanos else "free"

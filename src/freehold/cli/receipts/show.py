@@ -79,7 +79,7 @@ def _facts(index: int, receipt: Receipt) -> list[tuple[str, object]]:
         ("outcome", receipt.outcome),
         ("error", receipt.error),
         ("asked for", receipt.model_asked),
-        ("answered by" if receipt.first_byte_us else "tried last", _place(receipt)),
+        ("answered by" if receipt.first_byte_us or receipt.cached else "tried last", _place(receipt)),
         ("why there", receipt.route),
         ("endpoint", f"{receipt.endpoint}{', streamed' if receipt.stream else ''}"),
         ("dialects", _dialects(receipt)),
