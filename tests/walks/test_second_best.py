@@ -104,3 +104,17 @@ def test_what_was_held_back_is_counted_when_the_better_answer_came(
         assert cheap.error.startswith("not good enough")
     finally:
         house.stop()
+
+
+def test_json_of_another_form_than_was_asked_for_goes_up(tmp_path: Path, upstream: Standin) -> None:
+    schema = {"type": "object", "required": ["city"], "properties": {"city": {"type": "string"}}}
+    upstream.by_model["small"] = Behaviour(pieces=('{"town": ', '"Linz"}'))
+    upstream.by_model["large"] = Behaviour(pieces=('{"city": ', '"Linz"}'))
+    form = {"type": "json_schema", "json_schema": {"name": "place", "schema": schema}}
+    house = house_of(tmp_path, upstream)
+    try:
+        answer = ask(house, "auto", QUESTION, headers=TASK, response_format=form)
+        assert answer.header("x-freehold-deployment") == "cloud/large"
+        assert "JSON of another form than was asked for (city is missing)" in house.receipt().route
+    finally:
+        house.stop()

@@ -14,6 +14,7 @@ import msgspec
 
 from freehold.core.config_routing import Tier
 from freehold.dialects.conversation import Answer, Refusal, Text, Thinking, ToolCall
+from freehold.routing.fitting import misfit
 from freehold.routing.reading import Wanted
 from freehold.routing.refusals import refusal_in
 from freehold.routing.tiers import above, highest
@@ -96,8 +97,8 @@ def insufficient(answer: AnswerSigns) -> str | None:
             return wrong
     if answer.finish in ("length", "context_window") and _cut_unasked(answer):
         return "cut before its end"
-    if answer.wanted.json and not answer.calls and not _is_json(answer.text):
-        return "no valid JSON, which was asked for"
+    if answer.wanted.json and not answer.calls and (wrong := _wrong_json(answer.text, answer.wanted.schema)):
+        return wrong
     if answer.mean_logprob is not None and answer.mean_logprob < LEAST_LOGPROB:
         return f"unsure of its words (mean log-probability {answer.mean_logprob:.1f})"
     return None
@@ -183,15 +184,19 @@ def _cut_unasked(answer: AnswerSigns) -> bool:
     return limit is None or (answer.tokens > 0 and answer.tokens < 0.9 * limit)
 
 
-def _is_json(text: str) -> bool:
+def _wrong_json(text: str, schema: object) -> str:
+    """Why a text is not the JSON that was asked for; empty when nothing shows."""
     stripped = text.strip()
     if stripped.startswith("```"):
         stripped = stripped.strip("`").removeprefix("json").strip()
     try:
-        msgspec.json.decode(stripped)
+        value: object = msgspec.json.decode(stripped)
     except (msgspec.DecodeError, UnicodeError):
-        return False
-    return True
+        return "no valid JSON, which was asked for"
+    except RecursionError:
+        return ""
+    wrong = misfit(schema, value)
+    return f"JSON of another form than was asked for ({wrong})" if wrong else ""
 
 
 def next_tier(tier: Tier, considered: Sequence[Considered]) -> Tier | None:

@@ -75,11 +75,13 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What an answer is held against: the tools' schemas by name, whether JSON was asked for, the client's
-    own limit of tokens."""
+    """What an answer is held against: the tools' schemas by name, whether JSON was asked for and of which
+    form, the client's own limit of tokens."""
 
     tools: Mapping[str, object] = {}
     json: bool = False
+    schema: object = None
+    """A JSON Schema; None: any JSON will do."""
     max_tokens: int | None = None
 
 
@@ -141,7 +143,7 @@ def read_wanted(body: bytes) -> Wanted:
         name = fields.get("name")
         if isinstance(name, str) and fields.get("type", "function") in ("function", None, "object"):
             schemas[name] = fields.get("parameters") or fields.get("input_schema")
-    return Wanted(tools=schemas, json=_wants_json(found), max_tokens=_limit(found))
+    return Wanted(tools=schemas, json=_wants_json(found), schema=_schema(found), max_tokens=_limit(found))
 
 
 def turns_of(body: bytes) -> list[tuple[str, str]]:
@@ -252,6 +254,23 @@ def _native(found: _Body, dialect: Dialect) -> Dialect | None:
 def _wants_json(found: _Body) -> bool:
     wish = b"%b %b %b" % (bytes(found.response_format), bytes(found.text), bytes(found.format))
     return b'"json_schema"' in wish or b'"json_object"' in wish or bytes(found.format)[:1] == b"{"
+
+
+def _schema(found: _Body) -> object:
+    """The form of JSON that was asked for: `response_format` of chat, `text.format` of responses, `format` of
+    Ollama."""
+    try:
+        for raw, name in ((found.response_format, "json_schema"), (found.text, "format")):
+            fields = _fields(_decode_any(bytes(raw)) if _there(raw) else None)
+            if "schema" in (inner := _fields(fields.get(name))):
+                return inner["schema"]
+        return _decode_any(bytes(found.format)) if bytes(found.format)[:1] == b"{" else None
+    except _UNREADABLE:
+        return None
+
+
+def _fields(value: object) -> dict[str, object]:
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
 
 
 def _limit(found: _Body) -> int | None:
