@@ -78,3 +78,9 @@ def test_tiers_price_calls_and_not_sums() -> None:
     calls = [spent("", "qwen", 0, "free", usage)] * 10
     found = savings(calls, "p/m", lambda usage, at_ms: book.price("p", "p", "m", usage, at_ms).nanos)
     assert found.saved_nanos == 10 * 30_000_000
+
+
+def test_what_the_house_asks_for_itself_costs_and_saves_nothing(book: PriceBook) -> None:
+    own = msgspec.structs.replace(spent("", "qwen", 40_000, "computed"), of_house=True)
+    found = against_opus(book, own, spent("", "qwen", 0, "free"))
+    assert (found.baseline_nanos, found.saved_nanos) == (17_500_000, 17_500_000 - 40_000)

@@ -208,3 +208,39 @@ def test_a_kept_answer_is_not_given_to_who_asks_for_a_better_one(tmp_path: Path,
         assert f"{kept.id} was answered without a model: an answer of home/small was kept" in told
     finally:
         house.stop()
+
+
+@pytest.mark.parametrize("dialect", ["chat", "messages"])
+def test_what_nobody_can_ever_take_is_not_to_be_sent_again(
+    tmp_path: Path, upstream: Standin, dialect: str
+) -> None:
+    """Clients repeat a 503; agents shorten their conversation when it is too long."""
+    house = House(
+        tmp_path,
+        {
+            "servers": {
+                "own": {"adopt": upstream.url, "model": "small", "health": "/v1/models", "context": 512}
+            },
+            "tiers": {"local": ["own"]},
+        },
+    )
+    try:
+        answer = ask(house, "auto", "word " * 2000, dialect=dialect)
+        assert answer.status == 400
+        assert b"prompt is too long: auto: nobody can take this call: own takes 512 tokens" in answer.body
+        assert ask(house, "auto", dialect=dialect).status == 200
+    finally:
+        house.stop()
+
+
+def test_what_others_would_have_cost_leaves_out_the_attempt_that_was_no_good(
+    house: House, upstream: Standin
+) -> None:
+    upstream.by_model["small"] = Behaviour(pieces=("",))
+    assert ask(house, "auto").header("x-freehold-deployment") == "cloud/large"
+    receipt = house.receipt()
+    bad = receipt.attempts[0]
+    assert bad.cost_nanos > 0
+    told = json.loads(house.run("route", "explain", "--receipt", receipt.id, "--json").stdout)
+    prices = {one["name"]: one["price_nanos"] for one in told["candidates"]}
+    assert prices["cloud/large"] == receipt.cost_nanos - bad.cost_nanos == told["baseline_nanos"]

@@ -21,8 +21,8 @@ from freehold.app.routing import places_of, routing_rules
 from freehold.core.catalog import Deployment
 from freehold.core.config import Config
 from freehold.core.config_file import LoadedConfig
-from freehold.core.config_routing import AUTO
 from freehold.core.errors import FreeholdError
+from freehold.core.usage import Usage
 from freehold.costs.book import PriceBook
 from freehold.costs.snapshot import ensure_snapshot
 from freehold.costs.table import PriceTableError
@@ -46,8 +46,8 @@ def explanation(
 def explain_call(router: Router, standing: StandingOf, asked: ExplainIn, now_ms: int) -> Explanation:
     """What the router would do with such a call now. Changes nothing. Raises FreeholdError for a name that
     leaves it no choice."""
-    if asked.model != AUTO and not router.takes(asked.model):
-        names = ", ".join(sorted({AUTO, *router.names}))
+    if router.places and not router.takes(asked.model):
+        names = ", ".join(sorted(router.names)) or "none"
         raise FreeholdError(f"nothing is chosen for {asked.model!r}; names that leave the choice: {names}")
     ask = router.read(asked_of(asked))
     if asked.output_tokens is not None:
@@ -87,7 +87,7 @@ def past_call(receipt: Receipt) -> PastCall:
         route=receipt.route,
         task=receipt.task,
         agent=receipt.agent,
-        usage=receipt.usage,
+        usage=_given(receipt),
         cached=receipt.cached,
         cost_nanos=None if receipt.cost_state == "unknown" else receipt.cost_nanos,
     )
@@ -130,3 +130,14 @@ def _book(home: Path, config: Config) -> PriceBook:
         return PriceBook.load(ensure_snapshot(home / "prices"), overrides)
     except PriceTableError:
         return PriceBook.empty(overrides)
+
+
+def _given(receipt: Receipt) -> Usage:
+    """What the answer took that was given, without attempts before it: those would not be made elsewhere."""
+    others = [attempt.usage for attempt in receipt.attempts]
+    return Usage(
+        **{
+            name: max(0, getattr(receipt.usage, name) - sum(getattr(usage, name) for usage in others))
+            for name in Usage.__struct_fields__
+        }
+    )

@@ -37,8 +37,11 @@ from freehold.receipts.entries import CostState
 from freehold.receipts.outcomes import outcomes
 from freehold.receipts.query import CostRow
 from freehold.receipts.sums import Between, By, CallRow, Dimension, SumRow, calls, earliest_ms, sums
+from freehold.routing.shadow import AGENT as SHADOW_AGENT
 
 _UNITS: Mapping[str, Unit] = {"hour": "hour", "day": "day", "week": "week", "month": "month"}
+_OF_HOUSE = frozenset((SHADOW_AGENT, "freehold-cache"))
+"""Agents under which the house calls itself."""
 _PRICED = ("computed", "estimated")
 
 Where = Mapping[Dimension, str]
@@ -273,6 +276,7 @@ def _spent(call: CallRow) -> Spent:
         cost_nanos=call.cost_nanos,
         cost_state=call.cost_state,
         usage=call.usage,
+        of_house=call.agent in _OF_HOUSE,
     )
 
 

@@ -26,6 +26,8 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cost_nanos: int
     cost_state: str
     usage: Usage
+    of_house: bool = False
+    """The house made it for itself (to compare answers): it costs, and spares nobody a call."""
 
     @property
     def kind(self) -> Kind:
@@ -83,7 +85,7 @@ def savings(calls: Iterable[Spent], baseline: str, price: Callable[[Usage, int],
     for call in calls:
         if not (call.usage.input_total or call.usage.output_total):
             continue
-        instead = price(call.usage, call.at_ms)
+        instead = 0 if call.of_house else price(call.usage, call.at_ms)
         if call.cost_state == "unknown" or instead is None:
             unknown += 1
             continue

@@ -72,7 +72,7 @@ def _by_router(call: Call, router: Router) -> bool:
         routed = Routed(routed.ask, router.judge(routed.ask, world, chance))
     decision = routed.decision
     if not decision.candidates:
-        return call.refuse(refusals.nobody(decision.reason))
+        return call.refuse(refusals.nobody(decision))
     climb = call.climb = Climb(routed)
     if gateway.shadow is not None:
         shadowing.begin(call, climb, gateway.shadow)

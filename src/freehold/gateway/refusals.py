@@ -10,6 +10,7 @@ from freehold.core.quantities import duration_words
 from freehold.core.servers import LeaseRefusal
 from freehold.costs.budgets.answers import Denial, refusal
 from freehold.routing.choose import NoSuchModel
+from freehold.routing.world import Decision
 
 
 def no_place(path: str) -> CallError:
@@ -87,9 +88,15 @@ def no_money(denial: Denial, now_ms: int) -> CallError:
     return error
 
 
-def nobody(reason: str) -> CallError:
-    """The router knows no place that could take the call."""
-    return CallError(kind="overloaded", status=503, code="no_candidate", message=reason[:1000])
+def nobody(decision: Decision) -> CallError:
+    """The router knows no place that could take the call: now (then it may be sent again), or ever."""
+    reason, never = decision.reason[:1000], {one.never for one in decision.considered}
+    if not never or "" in never:
+        return CallError(kind="overloaded", status=503, code="no_candidate", message=reason)
+    if never == {"too long"}:  # agents that shorten a conversation look for these words
+        reason, code = f"prompt is too long: {reason}", "context_length_exceeded"
+        return CallError(kind="invalid_request", status=400, code=code, message=reason)
+    return CallError(kind="invalid_request", status=400, code="no_candidate", message=reason)
 
 
 def no_talk(endpoint: str) -> CallError:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -153,6 +154,7 @@ def _look(place: Place, ask: Ask, world: World, rules: RoutingRules, aim: Aim) -
         wait_s=wait_s,
         weight=(price or 0) + wait_s * rules.second_nanos,
         excluded=cannot or below,
+        never=_never(place, ask),
         unwanted=bool(below) and not cannot,
         doubts=unsure,
     )
@@ -204,6 +206,13 @@ def _excluded(place: Place, standing: Standing, price: int | None, ask: Ask, wor
         if price > left:
             return f"would cost about {dollars(price)}, the budget has {dollars(max(0, left))} left"
     return ""
+
+
+def _never(place: Place, ask: Ask) -> Literal["", "unable", "too long"]:
+    """Whether it will not take this call another time either."""
+    if not lacks(ask.needs, place.able, ask.input_tokens):
+        return ""
+    return "unable" if lacks(ask.needs, place.able, 0) else "too long"
 
 
 def _below(place: Place, ask: Ask, aim: Aim) -> str:

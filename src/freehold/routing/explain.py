@@ -130,7 +130,8 @@ def _why(one: Considered, first: Considered | None, decision: Decision, world: W
     if not decision.quality:
         return "comes after"
     if not one.passes and decision.quality and one.chance < decision.quality:
-        words = f"chance {one.chance:.2f} is below {decision.quality:.2f}"
+        digits = 2 if f"{one.chance:.2f}" != f"{decision.quality:.2f}" else 3
+        words = f"chance {one.chance:.{digits}f} is below {decision.quality:.{digits}f}"
     elif not one.passes:
         words = "only if those before it cannot"
     elif one.price_nanos is None:

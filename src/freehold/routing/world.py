@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
@@ -208,6 +209,8 @@ class Considered(msgspec.Struct, frozen=True, kw_only=True):
     """What is compared: the price and the waiting together, in nano-USD."""
     excluded: str = ""
     """Why it may not be chosen, in words; empty: it may."""
+    never: Literal["", "unable", "too long"] = ""
+    """The same call can never be taken there: for what it needs, or for its length."""
     unwanted: bool = False
     """Its only fault is its tier: the call begins higher."""
     passes: bool = False
