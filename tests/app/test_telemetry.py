@@ -14,6 +14,7 @@ from freehold.adapters.telemetry.signals import Batch
 from freehold.app import telemetry as telemetry_module
 from freehold.app.telemetry import HouseTelemetry
 from freehold.app.telemetry_recent import LedgerMemory
+from freehold.app.telemetry_rest import FOLDER, is_left
 from freehold.core.config_telemetry import TelemetryConfig
 from freehold.core.observed import Observed
 from freehold.core.usage import Usage
@@ -22,6 +23,7 @@ from freehold.costs.overrides import parse_overrides
 from freehold.gateway.ids import ReceiptIds
 from freehold.receipts.entries import Receipt
 from freehold.receipts.ledger import Ledger, LedgerError
+from freehold.receipts.tools import hash_of, tool_of
 from tests.adapters.telemetry import export
 from tests.adapters.telemetry.export import JSON, PROTOBUF, call_span, of
 from tests.receipts.story import SMALL
@@ -301,3 +303,75 @@ async def test_what_the_collector_sends_back_to_us_is_not_sent_to_it_again(tmp_p
         await desk.telemetry.receive("traces", export.as_json(batch), JSON, "")
     assert desk.telemetry.forwarder.waiting == 2
     desk.close()
+
+
+# -- killed
+
+
+def killed(desk: Desk, home: Path) -> Desk:
+    """The next start after `kill -9`: nothing was decided."""
+    desk.close()
+    return Desk(home)
+
+
+TOOL = {
+    "gen_ai.operation.name": "execute_tool",
+    "gen_ai.tool.name": "look",
+    "gen_ai.tool.call.result": "geheim",
+}
+
+
+async def test_what_was_taken_is_recorded_after_a_kill(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    spans = (call_span(CALL), call_span(TOOL, span_id="cc" * 8))
+    answer = await desk.telemetry.receive("traces", export.protobuf(of("traces", *spans)), PROTOBUF, "")
+    assert (answer.status, desk.ledger.health().entries) == (200, 0)
+    (file,) = (tmp_path / FOLDER).iterdir()
+    assert b"geheim" not in file.read_bytes()
+    assert is_left(tmp_path)
+    desk = killed(desk, tmp_path)
+    receipts = await desk.tell()
+    assert sorted(receipt.kind for receipt in receipts) == ["call", "tool"]
+    (use,) = (tool_of(receipt) for receipt in receipts if receipt.kind == "tool")
+    assert use is not None
+    assert use.result_sha256 == hash_of("geheim")
+    assert not is_left(tmp_path)
+    desk.close()
+
+
+async def test_what_was_recorded_before_the_kill_is_not_recorded_again(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    named = TOOL | {"gen_ai.tool.call.id": "call_1234567890ab"}
+    spans = (call_span(CALL), call_span(named, span_id="cc" * 8), call_span(TOOL, span_id="dd" * 8))
+    await desk.telemetry.receive("traces", export.protobuf(of("traces", *spans)), PROTOBUF, "")
+    (file,) = (tmp_path / FOLDER).iterdir()
+    kept = file.read_bytes()
+    recorded = len(await desk.tell())
+    assert not file.exists()
+    file.write_bytes(kept + kept[:40])  # killed before it was deleted, in the middle of a line
+    desk = killed(desk, tmp_path)
+    assert (recorded, await desk.tell()) == (3, [])
+    assert not is_left(tmp_path)
+    desk.close()
+
+
+async def test_what_comes_while_others_are_decided_stays_on_the_disk(desk: Desk, tmp_path: Path) -> None:
+    await desk.telemetry.receive("traces", export.protobuf(of("traces", call_span(CALL))), PROTOBUF, "")
+    settling = asyncio.create_task(desk.telemetry.settle())
+    while desk.ledger.health().entries == 0:
+        await asyncio.sleep(0)
+        later = call_span(CALL, span_id="cc" * 8, trace_id="cd" * 16)
+        await desk.telemetry.receive("traces", export.protobuf(of("traces", later)), PROTOBUF, "")
+    await settling
+    assert is_left(tmp_path)
+    await desk.telemetry.settle()
+    assert not is_left(tmp_path)
+
+
+async def test_an_exporter_shall_come_again_when_the_disk_takes_nothing(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "telemetry").write_text("in the way")
+    body = export.protobuf(of("traces", call_span(CALL)))
+    answer = await desk.telemetry.receive("traces", body, PROTOBUF, "")
+    assert (answer.status, answer.retry_after_s) == (503, 5)
+    (tmp_path / "telemetry").unlink()
+    assert len(await desk.tell(of("traces", call_span(CALL)))) == 1

@@ -96,6 +96,17 @@ def test_a_span_becomes_a_receipt_and_its_cost_counts_in_the_budget(house: House
     assert row["spent_nanos"] == receipt.cost_nanos, "the same after a restart"
 
 
+def test_what_an_exporter_was_told_is_taken_outlives_a_kill(house: House) -> None:
+    assert send(house, "/v1/traces", export(span(1), span(2))).status == 200
+    house.kill()
+    house.restart()
+    assert len(told(house, 2)) == 2
+    assert send(house, "/v1/traces", export(span(1), span(2), span(3))).status == 200  # it sends them again
+    assert len(told(house, 1)) == 1
+    house.stop()
+    assert list((house.home / "telemetry" / "resting").iterdir()) == []
+
+
 def test_megabytes_pass_and_what_is_no_otlp_is_refused_in_its_own_shape(house: House) -> None:
     prompt = "x" * 60_000
     large = export(*(span(number, **{"gen_ai.prompt": prompt}) for number in range(1, 81)))

@@ -20,6 +20,7 @@ from freehold.app.outcomes import OutcomeBook
 from freehold.app.price_table import HousePrices
 from freehold.app.routing import hedge_rules, places_of, routing_rules, shadow_rules
 from freehold.app.spooled import keep_taking
+from freehold.app.telemetry_rest import is_left
 from freehold.core.clock import Clock
 from freehold.core.config import Config
 from freehold.core.config_cache import CacheConfig
@@ -142,6 +143,8 @@ class OptionalRooms:
         self._beside.begin("prices", lambda: self.prices.fetch(gateway.use_prices))
         self._beside.begin("limits", self.limits.keep)
         self._beside.begin("tool uses that hooks kept", self._take_spool)
+        if is_left(self._home):
+            self.listen()
         self._use_export(self._config.telemetry)
         gateway.changed = lambda: self._plan(gateway, specs())
         gateway.changed()

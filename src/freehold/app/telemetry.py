@@ -12,12 +12,15 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from freehold.adapters.telemetry.intake import Answer, Refused, encoding_of, read_request, refusal, success
 from freehold.adapters.telemetry.observe import Told, identities, observe
 from freehold.adapters.telemetry.signals import Batch, Signal
 from freehold.app.telemetry_forward import Forwarder
 from freehold.app.telemetry_prices import charge_of, provider_at
 from freehold.app.telemetry_recent import LedgerMemory
+from freehold.app.telemetry_rest import Kept, RestLog, lines_of
 from freehold.core.catalog import Provider
 from freehold.core.clock import Clock
 from freehold.core.config_telemetry import TelemetryConfig
@@ -25,7 +28,7 @@ from freehold.core.observed import Observed
 from freehold.costs.book import PriceBook
 from freehold.receipts.entries import Receipt
 from freehold.receipts.journal import LedgerError
-from freehold.receipts.observed import Charge, observed_receipt
+from freehold.receipts.observed import Charge, hashed, observed_receipt
 from freehold.receipts.recognise import in_order
 
 REST_S = 1.0
@@ -38,6 +41,7 @@ MOST_BYTES = 64 * 1024 * 1024
 """Of requests that are being read at the same time."""
 _AT_ONCE_BYTES = 16 * 1024
 """Smaller requests are read on the loop: handing them to a thread takes longer."""
+_WRITE_AT_ONCE_BYTES = 256 * 1024
 _SLICE = 16
 """Receipts made before other work has its turn."""
 _MOST_SEEN = 200_000
@@ -70,7 +74,10 @@ class HouseTelemetry:
         self._memory = LedgerMemory(home)
         self._providers: Callable[[], Mapping[str, Provider]] = dict
         self._own: frozenset[str] = frozenset()
-        self._resting: list[tuple[float, Observed]] = []
+        self._resting: list[tuple[float, int, Observed]] = []
+        """When it is due, in which file it stands, and what it is."""
+        self._rest = RestLog(home)
+        self._took_up = False
         self._arrived = asyncio.Event()
         self._bytes = 0
         self._reader = asyncio.Semaphore(1)
@@ -93,6 +100,7 @@ class HouseTelemetry:
     def close(self) -> None:
         """Let the ledger's files and the collector's connection go."""
         self._memory.close()
+        self._rest.close()
         self.forwarder.close()
 
     # -- taking in
@@ -105,35 +113,55 @@ class HouseTelemetry:
             return refusal(encoding, 503, "there is too much to read at the moment; send it again later")
         self._bytes += len(body)
         try:
-            batch, told, marks = await self._read(signal, body, content_type, content_encoding)
+            batch, told, marks, line = await self._read(signal, body, content_type, content_encoding)
         except Refused as refused:
             return refused.answer
         finally:
             self._bytes -= len(body)
+        if not await self._let_rest(told, line):
+            return refusal(encoding, 503, "what it tells cannot be written to the disk; send it again later")
         if self._is_new(marks):
             self.forwarder.take(signal, body, content_type, content_encoding)
-        self._memory.recent.link(told.parents)
-        if told.observed:
-            now_s = self._clock.monotonic_s()
-            rest = {False: now_s + REST_S, True: now_s + EVENT_REST_S}
-            self._resting += [(rest[each.repeats], each) for each in told.observed]
-            self._arrived.set()
         rejected = batch.rejected + told.unread
         words = f"{batch.rejected} without valid ids" if batch.rejected else ""
         if told.unread:
             words = "token counters are read with delta temporality only"
         return success(signal, encoding, rejected, words)
 
+    async def _let_rest(self, told: Told, line: bytes) -> bool:
+        """On the disk first: what the exporter hears is taken shall not be lost when we are killed. What
+        tells of no call is on the disk only where it may lie around one that rests."""
+        number = 0
+        if told.observed or (told.parents and self._resting):
+            try:
+                if len(line) <= _WRITE_AT_ONCE_BYTES and not self._rest.busy:
+                    number = self._rest.keep(line)
+                else:
+                    number = await asyncio.to_thread(self._rest.keep, line)
+            except OSError:
+                return False
+            self._rest.unpin(number)
+        self._memory.recent.link(told.parents)
+        if told.observed:
+            now_s = self._clock.monotonic_s()
+            rest = {False: now_s + REST_S, True: now_s + EVENT_REST_S}
+            self._resting += [(rest[each.repeats], number, each) for each in told.observed]
+            self._arrived.set()
+        return True
+
     async def _read(
         self, signal: Signal, body: bytes, content_type: str, content_encoding: str
-    ) -> tuple[Batch, Told, list[int]]:
+    ) -> tuple[Batch, Told, list[int], bytes]:
         from_metrics = self._config.from_metrics
         forwards = self.forwarder.wanted
 
-        def read() -> tuple[Batch, Told, list[int]]:
+        def read() -> tuple[Batch, Told, list[int], bytes]:
             batch = read_request(signal, body, content_type, content_encoding)
             marks = list(identities(batch)) if forwards else []
-            return batch, observe(batch, from_metrics=from_metrics), marks
+            told = observe(batch, from_metrics=from_metrics)
+            told = msgspec.structs.replace(told, observed=tuple(hashed(each) for each in told.observed))
+            parents = tuple((*span, parent) for span, parent in told.parents.items())
+            return batch, told, marks, lines_of(Kept(told.observed, parents))
 
         if len(body) <= _AT_ONCE_BYTES and not content_encoding:
             return read()
@@ -154,6 +182,7 @@ class HouseTelemetry:
     async def keep(self, complain: Complain = _silent) -> None:
         """Decide what has rested, and pass on to the collector, until cancelled; then decide the rest."""
         try:
+            await self._take_up()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._decide_rested(complain), name="receipts of telemetry")
                 group.create_task(self.forwarder.keep(complain), name="telemetry to the collector")
@@ -163,7 +192,22 @@ class HouseTelemetry:
 
     async def settle(self) -> None:
         """Decide everything that was told, rested or not."""
+        await self._take_up()
         await self._decide(self._take(None))
+
+    async def _take_up(self) -> None:
+        """What an earlier run was told, and was killed before it decided."""
+        if self._took_up:
+            return
+        self._took_up = True
+        now_s = self._clock.monotonic_s()
+        for number, kept in await asyncio.to_thread(lambda: list(self._rest.left())):
+            self._memory.recent.link({(trace, span): parent for trace, span, parent in kept.parents})
+            self._resting += [(now_s, number, each) for each in kept.observed]
+        if self._resting:
+            self._arrived.set()
+        else:
+            self._rest.decided(None)
 
     async def _decide_rested(self, complain: Complain) -> None:
         told = False
@@ -178,24 +222,26 @@ class HouseTelemetry:
                     complain(f"calls that telemetry tells of cannot be recorded: {error}")
                 told = True
 
-    def _take(self, now_s: float | None) -> list[Observed]:
-        """What is due by now (None: all); the rest goes on resting."""
-        ripe = [each for due_s, each in self._resting if now_s is None or due_s <= now_s]
+    def _take(self, now_s: float | None) -> list[tuple[int, Observed]]:
+        """What is due by now (None: all), and in which files; the rest goes on resting."""
+        ripe = [each[1:] for each in self._resting if now_s is None or each[0] <= now_s]
         self._resting = [each for each in self._resting if now_s is not None and each[0] > now_s]
         if not self._resting:
             self._arrived.clear()
         return ripe
 
-    def _put_back(self, undecided: Sequence[Observed]) -> None:
+    def _put_back(self, undecided: Sequence[Observed], oldest: int) -> None:
         due_s = self._clock.monotonic_s()
-        self._resting[:0] = [(due_s, each) for each in undecided]
+        self._resting[:0] = [(due_s, oldest, each) for each in undecided]
         if undecided:
             self._arrived.set()
+        self._rest.decided(min((number for _, number, _ in self._resting), default=None))
 
-    async def _decide(self, pool: Sequence[Observed]) -> None:
+    async def _decide(self, taken: Sequence[tuple[int, Observed]]) -> None:
         """What is not decided in the end, because the ledger refuses or it is cancelled, goes on resting."""
-        if not pool:
+        if not taken:
             return
+        pool = [each for _, each in taken]
         left = deque(pool)
         ordering = asyncio.ensure_future(asyncio.to_thread(self._ordered, pool))
         try:
@@ -204,14 +250,15 @@ class HouseTelemetry:
                 if made % _SLICE == 0:
                     await asyncio.sleep(0)
         finally:
-            self._put_back(left)
+            self._put_back(left, min(number for number, _ in taken))
             if not ordering.done():  # the memory is for one at a time
                 await ordering
 
     def _finish(self, complain: Complain) -> None:
         try:
-            for _ in self._decisions(deque(self._ordered(self._take(None)))):
+            for _ in self._decisions(deque(self._ordered([each for _, each in self._take(None)]))):
                 pass
+            self._rest.decided(None)
         except LedgerError as error:
             complain(f"the last calls that telemetry told of could not be recorded: {error}")
 

@@ -70,6 +70,9 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """Only to be hashed: it stands in no entry."""
     result: str = ""
     """Only to be hashed."""
+    arguments_sha256: str = ""
+    """Where they are hashed already."""
+    result_sha256: str = ""
     error: str = ""
     """Empty when it went well."""
 

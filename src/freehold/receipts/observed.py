@@ -43,7 +43,8 @@ def observed_receipt(seen: Observed, charge: Charge, receipt_id: str, now_ms: in
     if seen.kind == "tool":
         if seen.session and is_strong(seen.tool_call_id):
             receipt_id = tool_id(seen.session, seen.tool_call_id)  # a hook that tells of it too finds it
-        return tool_receipt(_use(seen, now_ms), receipt_id)
+        use = tool_receipt(_use(seen, now_ms), receipt_id)
+        return msgspec.structs.replace(use, trace=trace_of(seen))  # by it the same span is known again
     model = seen.model or seen.model_asked
     provider = charge.provider or seen.provider
     return Receipt(
@@ -77,6 +78,16 @@ def observed_receipt(seen: Observed, charge: Charge, receipt_id: str, now_ms: in
     )
 
 
+def hashed(seen: Observed) -> Observed:
+    """The same without what a tool was given and gave: hashes stand for it."""
+    if not seen.arguments and not seen.result:
+        return seen
+    arguments, result = _hash(seen.arguments), _hash(seen.result)
+    return msgspec.structs.replace(
+        seen, arguments="", result="", arguments_sha256=arguments, result_sha256=result
+    )
+
+
 def is_strong(identity: str) -> bool:
     """Whether an id is long enough that nothing else ever has it (`chatcmpl-123` is not)."""
     return len(_PREFIX.split(identity, maxsplit=1)[-1]) >= _STRONG
@@ -95,8 +106,8 @@ def _use(seen: Observed, now_ms: int) -> ToolUse:
         duration_us=min(seen.duration_us or 0, _LONGEST_US),
         ok=not seen.error,
         error=seen.error,
-        arguments_sha256=_hash(seen.arguments),
-        result_sha256=_hash(seen.result),
+        arguments_sha256=seen.arguments_sha256 or _hash(seen.arguments),
+        result_sha256=seen.result_sha256 or _hash(seen.result),
         source=ENDPOINT,
     )
 
