@@ -92,3 +92,26 @@ def test_a_chance_stays_one(said: Sequence[tuple[float, Source, str]], tier: Tie
     assert 0.0 < belief.mean < 1.0
     assert 0.0 < belief.deviation <= 0.5
     assert 0.0 <= cautious(belief) <= belief.mean
+
+
+def test_rare_retries_move_nothing_and_frequent_ones_do_however_long_a_house_runs() -> None:
+    def chance(every: int) -> float:
+        beliefs = Beliefs()
+        for number in range(3000):
+            if number % every == 0:
+                beliefs.learn(
+                    Outcome(task="chat", deployment="own", score=0.0, source="retry", receipt=f"r{number}")
+                )
+            else:
+                beliefs.went_on("chat", "own")
+        return beliefs.belief("chat", "own", "local").mean
+
+    assert chance(200) > usual("chat", "local").mean
+    assert chance(10) < 0.6
+
+
+def test_silence_says_nothing_of_whom_nobody_has_spoken() -> None:
+    beliefs = Beliefs()
+    beliefs.went_on("chat", "own")
+    assert beliefs.belief("chat", "own", "local") == usual("chat", "local")
+    assert not beliefs.tallies

@@ -87,6 +87,9 @@ def test_asking_the_same_again_goes_up_and_counts_against_the_first_answer(house
     assert placed(house, **session)[0] == "dear/m"
     assert trials(house) == 0.1
     assert placed(house, f"{TEXT} of yesterday")[0] == "cheap/m", "one retry moves no kind of task"
+    for day in ("Monday", "Tuesday"):
+        placed(house, f"{TEXT} of {day}", **{"x-freehold-session": "s2"})
+    assert trials(house) == 0.11, "a session that goes on says a little, too"
 
 
 def test_an_answer_that_was_sent_up_counts_against_who_gave_it(

@@ -35,6 +35,9 @@ WEIGHTS: Mapping[Source, float] = {
 }
 """How much one outcome says, by who says it. A retry may have another reason, and nobody says so when there
 is none: it takes several before a kind of task goes elsewhere, and about twenty after ten good answers."""
+WENT_ON = 0.01
+"""So much of a good outcome is an answer after which its session asks something else, where anything was said
+of the place before: retries count by how often they come, not by how long a house has been running."""
 
 _USUAL: Mapping[str, tuple[float, float, float]] = {
     "heartbeat": (0.97, 0.98, 0.98),
@@ -137,6 +140,13 @@ class Beliefs:
             if len(self._said) > self.REMEMBERED:
                 del self._said[next(iter(self._said))]
         self._add(outcome, 1.0)
+
+    def went_on(self, task: str, deployment: str) -> None:
+        """A session went on after an answer. Nothing is learned of whom nobody has said anything."""
+        own = self._tallies.get(kind_of(task), {}).get(deployment)
+        if own is not None:
+            for tally in (own, self._all[deployment]):
+                self._count(tally, WENT_ON, 0.0)
 
     def belief(self, task: str, deployment: str, tier: Tier) -> Belief:
         """The chance that this deployment answers a task of this kind well."""

@@ -17,7 +17,7 @@ from freehold.core.catalog import Deployment
 from freehold.core.config_routing import AUTO
 from freehold.routing.auto import aim_of, decide
 from freehold.routing.outcomes import Beliefs, Outcome, Source, kind_of, usual
-from freehold.routing.sticky import Sessions, asked_again
+from freehold.routing.sticky import Sessions, asked_again, went_on
 from freehold.routing.world import Ask, Belief, Decision, Place, RoutingRules, Standing, Sticky, World
 
 if TYPE_CHECKING:
@@ -146,6 +146,8 @@ class Router:
         if former is not None and asked_again(ask, former, now_ms):
             self._notice(former.deployment, former.task, former.receipt, "retry")
             ask = replace(ask, failed=(former.deployment,))
+        elif former is not None and went_on(ask, former, now_ms):
+            self.beliefs.went_on(former.task, former.deployment)
         world = self.world(ask, standing, now_ms, budget_left_nanos)
         decision = self.judge(ask, world, chance)
         if decision.candidates:

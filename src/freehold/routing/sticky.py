@@ -61,3 +61,9 @@ def asked_again(ask: Ask, former: Sticky | None, now_ms: int) -> bool:
     if len(ask.prompt.strip()) < SHORTEST or "heartbeat" in (ask.task, ask.guess, former.task):
         return False
     return now_ms - former.at_ms <= AGAIN_S * 1000
+
+
+def went_on(ask: Ask, former: Sticky, now_ms: int) -> bool:
+    """Whether a person asks something else where the same could have been asked again."""
+    other = ask.question and former.question and ask.question != former.question
+    return bool(other) and now_ms - former.at_ms <= AGAIN_S * 1000
