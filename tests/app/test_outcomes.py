@@ -167,7 +167,7 @@ async def test_what_was_learned_of_prompts_outlives_the_process(tmp_path: Path) 
             one.router.learn(Outcome(task="question", deployment="qwen", score=0.0, receipt=f"r{number}"))
         await one.book.save()
         seen = learner.beliefs(prompt, "question", around)["qwen"]
-    assert seen.mean < 0.3
+    assert seen.mean < 0.45
     again = load_learned(tmp_path).beliefs(prompt, "question", around)["qwen"]
     assert again.mean == pytest.approx(seen.mean, abs=0.01)
     (tmp_path / LEARNED).write_bytes(b"torn")
