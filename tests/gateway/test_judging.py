@@ -164,6 +164,7 @@ async def test_whatever_the_second_does_and_whenever_the_client_leaves(
         return
     assert (receipt.outcome, receipt.status) == ("ok", 200)
     assert receipt.deployment == ("alpha/m" if second == "5" else "qwen")
+    assert len(house.upstreams.sent) == (3 if second == "5" else 2), "nobody is asked again to compare"
 
 
 def begin_second(sent: Sent, second: str, *, stream: bool) -> None:

@@ -16,6 +16,7 @@ from freehold.routing.world import (
     AliasRule,
     Ask,
     Belief,
+    Check,
     Decision,
     Needs,
     Place,
@@ -321,3 +322,37 @@ def test_a_budget_does_not_pay_for_our_own_power() -> None:
     dear = Standing(rates=Rates(out=10**15))
     world = World(places=(place,), standings={"own": dear}, budget_left_nanos=1)
     assert first(decide(Ask(), world, RoutingRules())) == "own"
+
+
+def code(rules: RoutingRules, **facts: object) -> str:
+    """Who is asked first to write code."""
+    return decide(ask(task="code", **facts), world(), rules).candidates[0].name
+
+
+def test_where_bad_answers_are_found_out_cheap_places_are_good_enough() -> None:
+    checks = {"code": Check(command=("check",))}
+    assert code(RoutingRules()) != LOCAL.name
+    assert code(RoutingRules(checks=checks)) == LOCAL.name
+    assert code(RoutingRules(checks=checks, escalate=False)) != LOCAL.name
+    assert code(RoutingRules(checks=checks), critical=True) != LOCAL.name
+    assert code(RoutingRules(checks=checks), needs=Needs(tools=True)) != LOCAL.name
+
+
+def test_streams_are_only_found_out_where_they_are_held() -> None:
+    checks = {"code": Check(command=("check",))}
+    assert code(RoutingRules(checks=checks), streamed=True) != LOCAL.name
+    assert code(RoutingRules(checks=checks, hold_streams=True), streamed=True) == LOCAL.name
+
+
+def test_comparing_needs_two_local_places() -> None:
+    rules = RoutingRules(agree=frozenset(["code"]))
+
+    def chance(*places: Place) -> float:
+        (found,) = [
+            one
+            for one in decide(ask(task="code"), world(*places), rules).considered
+            if one.name == LOCAL.name
+        ]
+        return found.chance
+
+    assert chance(LOCAL, OTHER, BEST) > chance(LOCAL, BEST)

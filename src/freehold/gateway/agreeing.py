@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from freehold.dialects.conversation import Answer, Text
 from freehold.gateway.deciding import standing_now
 from freehold.gateway.failing import unheard
-from freehold.gateway.holding import forget_answer, higher, hold
+from freehold.gateway.holding import first_stands, forget_answer, higher, hold
 
 if TYPE_CHECKING:
     from freehold.core.catalog import Deployment
@@ -50,11 +50,6 @@ def weighs(call: Call, relay: Relay, judge: Judge) -> bool:
     if weighing.action == "ask":
         return _ask_higher(call, relay, judge, weighing)
     return _give_best(call, relay, judge, weighing)
-
-
-def first_stands(call: Call) -> bool:
-    """Whether the current answer is the second one, to be held against one that was good enough by itself."""
-    return call.climb is not None and len(call.climb.given) == 1 and call.beside is not None
 
 
 def falls_back(call: Call, relay: Relay, judge: Judge, why: str) -> bool:

@@ -89,6 +89,7 @@ def _said(call: Call) -> Said:
         agent=caller.agent,
         session=caller.session,
         critical=_CRITICAL in call.request.lookup,
+        streamed=call.seen.stream is True,
         max_wait_s=call.facts.deadline_s,
     )
 

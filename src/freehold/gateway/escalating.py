@@ -8,7 +8,7 @@ from freehold.gateway import agreeing
 from freehold.gateway.checking import Checking
 from freehold.gateway.climb import Climb
 from freehold.gateway.failing import unheard
-from freehold.gateway.holding import forget_answer, higher, hold, let_go
+from freehold.gateway.holding import first_stands, forget_answer, higher, hold, let_go
 from freehold.gateway.judge import Judge
 from freehold.routing.validating import Verdict, calls_tools, check_for, document_of, words_of
 
@@ -121,7 +121,7 @@ def _go_up(call: Call, relay: Relay, judge: Judge, why: str, *, counted: bool = 
     if climb is None or router is None or unheard(call):
         return False
     above = higher(call, climb, router)
-    if not above and not agreeing.first_stands(call):
+    if not above and not first_stands(call):
         return False
     name = call.candidates.current.name
     call.tries[-1].error = f"not good enough: {why}"

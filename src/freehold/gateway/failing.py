@@ -11,6 +11,7 @@ from freehold.core.errors import CallError
 from freehold.gateway import refusals
 from freehold.gateway.dying import ask_why
 from freehold.gateway.error_answer import pass_error_on
+from freehold.gateway.holding import first_stands
 from freehold.routing.fallback import Failure, after_failure
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def give_up_on(call: Call, failure: Failure, error: CallError) -> None:
         call.beside.take(f"{candidates.current.name} failed")
     elif step.action == "elsewhere":
         call.go_on("failed")
+    elif first_stands(call):  # there is an answer: nobody waits for a second one that was only to be compared
+        tell(call, error)
     else:
         call.again_in(step.wait_s + _TICK_S if step.wait_s else 0.0)
 

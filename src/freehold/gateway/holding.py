@@ -61,3 +61,8 @@ def forget_answer(call: Call) -> None:
         call.captured = []
         if call.flight is not None:
             call.flight.pieces = call.captured
+
+
+def first_stands(call: Call) -> bool:
+    """Whether the current answer is the second one, to be held against one that was good enough by itself."""
+    return call.climb is not None and len(call.climb.given) == 1 and call.beside is not None

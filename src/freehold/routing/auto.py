@@ -17,8 +17,9 @@ from msgspec.structs import replace
 from freehold.core.config_routing import AUTO, TIERS, Route, Tier
 from freehold.routing.abilities import doubts, lacks
 from freehold.routing.balance import balanced
-from freehold.routing.outcomes import FOUND, cautious, kind_of, usual
+from freehold.routing.outcomes import CHECKED, COMPARED, FOUND, cautious, kind_of, usual
 from freehold.routing.tiers import above, highest, lowest, rank
+from freehold.routing.validating import check_for
 from freehold.routing.world import (
     PER,
     Ask,
@@ -73,7 +74,7 @@ def decide(ask: Ask, world: World, rules: RoutingRules, chance: float = 1.0) -> 
             candidates=(), reason=_nobody(ask, looked), task=aim.task, quality=0.0, considered=tuple(looked)
         )
     if rules.escalate and not ask.critical:
-        allowed = [_with_second_try(one, allowed) for one in allowed]
+        allowed = [_with_second_try(one, allowed, _noticed(one, allowed, ask, rules, aim)) for one in allowed]
     ordered, bar = _ordered(allowed, ask, world, rules, aim, WIDTH if explores else 0.0)
     explored = explores and ordered[0].chance < bar - _NEAR
     final = {one.name: one for one in ordered}
@@ -223,13 +224,33 @@ def _below(place: Place, ask: Ask, aim: Aim) -> str:
     return f"is {place.tier}, and {aim.task or 'this'} {words}"
 
 
-def _with_second_try(one: Considered, allowed: Sequence[Considered]) -> Considered:
+def compares(ask: Ask, task: str, rules: RoutingRules) -> bool:
+    """Whether the answers of two local places to this call are to be held against each other."""
+    agree = rules.agree
+    if not agree or ask.critical or ask.needs.tools:
+        return False
+    return "*" in agree or task in agree or ask.model in agree
+
+
+def _noticed(
+    one: Considered, allowed: Sequence[Considered], ask: Ask, rules: RoutingRules, aim: Aim
+) -> float:
+    """The share of its bad answers that are seen to be bad before the client has them."""
+    if ask.needs.tools or (ask.streamed and not rules.hold_streams):
+        return FOUND
+    if check_for(rules.checks, aim.task) is not None:
+        return CHECKED
+    local = [other for other in allowed if other.tier == "local"]
+    return COMPARED if one in local and len(local) > 1 and compares(ask, aim.task, rules) else FOUND
+
+
+def _with_second_try(one: Considered, allowed: Sequence[Considered], noticed: float) -> Considered:
     """An answer that is seen to be bad is asked again one tier up: that adds to the chance of beginning
     below."""
     higher = [other.chance for other in allowed if rank(other.tier) > rank(one.tier)]
     if not higher:
         return one
-    return replace(one, chance=one.chance + (1.0 - one.chance) * FOUND * max(higher))
+    return replace(one, chance=one.chance + (1.0 - one.chance) * noticed * max(higher))
 
 
 def _ordered(

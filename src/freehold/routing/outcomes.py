@@ -24,6 +24,8 @@ ELSEWHERE = 0.3
 """Of a deployment's outcomes in other kinds of task, so much counts for one that it was not tried in."""
 FOUND = 0.35
 """Of answers that are not good enough, so many are noticed by `escalate` and asked again one tier up."""
+CHECKED, COMPARED = 0.8, 0.6
+"""The same where a validator looks at them, and where the answers of two places are compared."""
 
 Source = Literal["person", "validator", "judge", "retry", "escalation"]
 WEIGHTS: Mapping[Source, float] = {

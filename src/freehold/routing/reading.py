@@ -71,6 +71,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     agent: str = ""
     session: str = ""
     critical: bool = False
+    streamed: bool = False
     max_wait_s: float | None = None
 
 
@@ -122,6 +123,7 @@ def read_ask(body: bytes, dialect: Dialect, said: Said) -> Ask:
         most_out=limit,
         prefix=_prefix(found, turns),
         critical=said.critical,
+        streamed=said.streamed,
         max_wait_s=said.max_wait_s,
     )
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from freehold.core.catalog import Deployment
 from freehold.core.config_routing import AUTO
-from freehold.routing.auto import aim_of, decide
+from freehold.routing.auto import aim_of, compares, decide
 from freehold.routing.outcomes import Beliefs, Outcome, Source, kind_of, usual
 from freehold.routing.sticky import Sessions, asked_again, went_on
 from freehold.routing.world import Ask, Belief, Decision, Place, RoutingRules, Standing, Sticky, World
@@ -231,10 +231,7 @@ class Router:
 
     def compares(self, routed: Routed) -> bool:
         """Whether the answers of two local places to this call are to be held against each other."""
-        agree, ask = self.rules.agree, routed.ask
-        if not agree or self.jury is None or ask.critical or ask.needs.tools:
-            return False
-        return "*" in agree or routed.decision.task in agree or ask.model in agree
+        return self.jury is not None and compares(routed.ask, routed.decision.task, self.rules)
 
     def learn(self, outcome: Outcome, of: str = "") -> None:
         """Count an outcome that stands in the ledger. `of`: the call whose prompt it was, when that is not

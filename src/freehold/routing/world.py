@@ -53,6 +53,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     prefix: bytes = b""
     """Names the beginning of the prompt: requests with the same one share a cache."""
     critical: bool = False
+    streamed: bool = False
+    """The client wants the answer as it comes."""
     max_wait_s: float | None = None
     failed: tuple[str, ...] = ()
     """Deployments whose answer to this very question was not good enough."""
