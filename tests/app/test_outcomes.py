@@ -147,7 +147,7 @@ async def test_what_the_router_notices_is_in_the_ledger_and_counted_once(tmp_pat
     with room(tmp_path) as one:
         routed = one.router.route(ask(task="chat", session="s"), unknown_standing, START_MS, 1.0)
         one.router.insufficient(routed, "qwen", "r001")
-        assert one.router.beliefs.belief("chat", "qwen", "local").trials == pytest.approx(0.7)
+        assert one.router.beliefs.belief("chat", "qwen", "local").trials == 1.0
         before = one.router.beliefs
     assert [(said.source, said.of) for said in outcomes(tmp_path)] == [("escalation", "r001")]
     assert same(load_beliefs(tmp_path), before)

@@ -115,3 +115,35 @@ def test_silence_says_nothing_of_whom_nobody_has_spoken() -> None:
     beliefs.went_on("chat", "own")
     assert beliefs.belief("chat", "own", "local") == usual("chat", "local")
     assert not beliefs.tallies
+
+
+def _sent_up(share: float, count: int = 500) -> float:
+    """The chance of a place when such a share of its answers is sent up, and nobody says a word of the rest."""
+    beliefs, due = Beliefs(), 0.0
+    for number in range(count):
+        due += share
+        if due >= 1.0:
+            due -= 1.0
+            said = Outcome(task="code", deployment="q", score=0.0, source="escalation", receipt=f"r{number}")
+            beliefs.learn(said)
+        else:
+            beliefs.given("code", "q")
+    return beliefs.belief("code", "q", "local").mean
+
+
+def test_a_few_answers_sent_up_of_many_change_nothing_and_many_do() -> None:
+    before = usual("code", "local").mean
+    assert _sent_up(0.03) == pytest.approx(before)
+    assert _sent_up(0.3) < before - 0.1
+    assert _sent_up(1.0) < 0.1
+
+
+def test_answers_sent_up_outweigh_no_praise_and_answers_given_are_none() -> None:
+    beliefs = Beliefs()
+    for number in range(20):
+        beliefs.learn(Outcome(task="code", deployment="q", score=1.0, receipt=f"g{number}"))
+        beliefs.given("code", "q")
+    praised = beliefs.belief("code", "q", "local").mean
+    beliefs.learn(Outcome(task="code", deployment="q", score=0.0, source="escalation", receipt="r"))
+    beliefs.given("code", "q")
+    assert 0.8 * praised < beliefs.belief("code", "q", "local").mean < praised

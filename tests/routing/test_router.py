@@ -165,6 +165,17 @@ def test_a_learner_reads_prompts_and_hears_of_their_outcomes() -> None:
     assert reader.heard == [("a riddle", 1.0)]
 
 
+def test_who_only_complains_teaches_nothing_of_single_prompts() -> None:
+    reader = Reader()
+    one = router(learner=reader)
+    routed = route(one, ask(prompt="a riddle"))
+    one.insufficient(routed, "qwen", "r1")
+    one.learn(Outcome(task="maths", deployment="qwen", score=0.0, source="retry", receipt="r1"))
+    assert reader.heard == []
+    one.checked(routed, "qwen", "r1", good=False)
+    assert len(reader.heard) == 1
+
+
 def test_calls_settle_where_the_answers_are_good_and_cheap() -> None:
     truth = {"qwen": 0.5, "glm": 0.9, "p/mini": 0.9, "p/opus": 0.93}
     one, chance = router(), Random(7)

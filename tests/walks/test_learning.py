@@ -97,7 +97,7 @@ def test_an_answer_that_was_sent_up_counts_against_who_gave_it(
 ) -> None:
     places[0].script(Behaviour(pieces=("",)))
     assert placed(house)[0] == "dear/m"
-    assert trials(house) == 0.7
+    assert trials(house) == 1.0
 
 
 def test_critical_calls_never_explore(tmp_path: Path, places: tuple[Standin, Standin]) -> None:

@@ -1,8 +1,10 @@
 """How well answers did: chances by kind of task and deployment, and how an outcome changes them. Pure.
 
 A chance is a Beta distribution: what is usual for the tier counts as `STRENGTH` outcomes, then every real one
-is added with its weight. That is the whole model where nobody trained a better one (`routing.learn`), and the
-start of every deployment that nobody has tried. Keeping beliefs on disk is `app.outcomes`.
+is added with its weight. Answers that were sent up are told of only when they were bad, so they are no
+outcomes beside the others: their share of all answers lowers the chance. That is the whole model where nobody
+trained a better one (`routing.learn`), and the start of every deployment that nobody has tried. Keeping
+beliefs on disk is `app.outcomes`.
 """
 
 from __future__ import annotations
@@ -33,10 +35,12 @@ WEIGHTS: Mapping[Source, float] = {
     "validator": 1.0,
     "judge": 0.7,
     "retry": 0.1,
-    "escalation": 0.7,
+    "escalation": 1.0,
 }
 """How much one outcome says, by who says it. A retry may have another reason, and nobody says so when there
 is none: it takes several before a kind of task goes elsewhere, and about twenty after ten good answers."""
+TOLD_BOTH_WAYS: frozenset[Source] = frozenset({"person", "validator", "judge"})
+"""Who says good as well as bad: only from these can be learned what a place does with single prompts."""
 WENT_ON = 0.01
 """So much of a good outcome is an answer after which its session asks something else, where anything was said
 of the place before: retries count by how often they come, not by how long a house has been running."""
@@ -85,15 +89,18 @@ def usual(task: str, tier: Tier) -> Belief:
     return Belief(mean, _deviation(mean, STRENGTH), 0.0)
 
 
-class Tally(msgspec.Struct):
+class Tally(msgspec.Struct, omit_defaults=True):
     """Weighted good and bad outcomes of one deployment in one kind of task."""
 
     good: float = 0.0
     bad: float = 0.0
+    raised: float = 0.0
+    given: float = 0.0
+    """Answers that were sent up; and those that were given, counted from the first that was sent up."""
 
     @property
     def trials(self) -> float:
-        return self.good + self.bad
+        return self.good + self.bad + self.raised
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +130,7 @@ class Beliefs:
         """By deployment, over all kinds of task."""
         for row in self._tallies.values():
             for name, tally in row.items():
-                self._count(self._all.setdefault(name, Tally()), tally.good, tally.bad)
+                self._count(self._all.setdefault(name, Tally()), tally)
         self._said: dict[tuple[str, str, Source], Outcome] = {}
 
     @property
@@ -148,7 +155,14 @@ class Beliefs:
         own = self._tallies.get(kind_of(task), {}).get(deployment)
         if own is not None:
             for tally in (own, self._all[deployment]):
-                self._count(tally, WENT_ON, 0.0)
+                self._count(tally, Tally(good=WENT_ON))
+
+    def given(self, task: str, deployment: str) -> None:
+        """An answer was not sent up. It counts where others were."""
+        own = self._tallies.get(kind_of(task), {}).get(deployment)
+        if own is not None and own.raised:
+            for tally in (own, self._all[deployment]):
+                self._count(tally, Tally(given=1.0))
 
     def belief(self, task: str, deployment: str, tier: Tier) -> Belief:
         """The chance that this deployment answers a task of this kind well."""
@@ -162,18 +176,17 @@ class Beliefs:
             del self._tallies[next(iter(self._tallies))]
         weight = WEIGHTS[outcome.source] * sign
         score = min(1.0, max(0.0, outcome.score))
+        if outcome.source == "escalation":
+            more = Tally(raised=weight * (1.0 - score))
+        else:
+            more = Tally(good=weight * score, bad=weight * (1.0 - score))
         for tallies in (row, self._all):
-            tally = tallies.setdefault(outcome.deployment, Tally())
-            self._count(tally, weight * score, weight * (1.0 - score))
+            self._count(tallies.setdefault(outcome.deployment, Tally()), more)
 
     @staticmethod
-    def _count(tally: Tally, good: float, bad: float) -> None:
-        tally.good = max(0.0, tally.good + good)
-        tally.bad = max(0.0, tally.bad + bad)
-        if tally.trials > MOST:
-            fade = MOST / tally.trials
-            tally.good *= fade
-            tally.bad *= fade
+    def _count(tally: Tally, more: Tally) -> None:
+        tally.good, tally.bad = _faded(tally.good + more.good, tally.bad + more.bad)
+        tally.raised, tally.given = _faded(tally.raised + more.raised, tally.given + more.given)
 
     def _tally(self, task: str, deployment: str) -> Tally:
         return self._tallies.get(kind_of(task), {}).get(deployment, _NONE)
@@ -181,10 +194,21 @@ class Beliefs:
     def _else(self, task: str, deployment: str) -> Tally:
         """What it did in other kinds of task."""
         whole, own = self._all.get(deployment, _NONE), self._tally(task, deployment)
-        return Tally(max(0.0, whole.good - own.good), max(0.0, whole.bad - own.bad))
+        return Tally(
+            max(0.0, whole.good - own.good),
+            max(0.0, whole.bad - own.bad),
+            max(0.0, whole.raised - own.raised),
+            max(0.0, whole.given - own.given),
+        )
 
 
 _NONE = Tally()
+
+
+def _faded(one: float, other: float) -> tuple[float, float]:
+    one, other = max(0.0, one), max(0.0, other)
+    fade = min(1.0, MOST / max(one + other, MOST))
+    return one * fade, other * fade
 
 
 def updated(start: Belief, own: Tally, elsewhere: Tally = _NONE) -> Belief:
@@ -193,12 +217,24 @@ def updated(start: Belief, own: Tally, elsewhere: Tally = _NONE) -> Belief:
     if not own.trials and not elsewhere.trials:
         return start
     good, bad = start.mean * STRENGTH, (1.0 - start.mean) * STRENGTH
-    if elsewhere.trials > 0:
-        share = min(ELSEWHERE, STRENGTH / elsewhere.trials)
-        good, bad = good + share * elsewhere.good, bad + share * elsewhere.bad
-    good, bad = good + own.good, bad + own.bad
-    mean = good / (good + bad)
-    return Belief(mean, _deviation(mean, good + bad), own.trials)
+    share = _share(elsewhere.good + elsewhere.bad)
+    good, bad = good + share * elsewhere.good + own.good, bad + share * elsewhere.bad + own.bad
+    mean = good / (good + bad) * _kept(start, own, elsewhere)
+    return Belief(mean, _deviation(mean, good + bad + own.raised), own.trials)
+
+
+def _share(elsewhere: float) -> float:
+    return min(ELSEWHERE, STRENGTH / elsewhere) if elsewhere else 0.0
+
+
+def _kept(start: Belief, own: Tally, elsewhere: Tally) -> float:
+    """What is left of the chance, 0..1, when more answers were sent up than the start has in it."""
+    usual_share = FOUND * (1.0 - start.mean)
+    share = _share(elsewhere.raised + elsewhere.given)
+    raised = own.raised + share * elsewhere.raised
+    given = own.given + share * elsewhere.given
+    found = (usual_share * STRENGTH + raised) / (STRENGTH + raised + given)
+    return min(1.0, (1.0 - found) / (1.0 - usual_share))
 
 
 def cautious(belief: Belief) -> float:

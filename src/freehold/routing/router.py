@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from freehold.core.catalog import Deployment
 from freehold.core.config_routing import AUTO
 from freehold.routing.auto import aim_of, compares, decide
-from freehold.routing.outcomes import Beliefs, Outcome, Source, kind_of, usual
+from freehold.routing.outcomes import TOLD_BOTH_WAYS, Beliefs, Outcome, Source, kind_of, usual
 from freehold.routing.sticky import Sessions, asked_again, went_on
 from freehold.routing.world import Ask, Belief, Decision, Place, RoutingRules, Standing, Sticky, World
 
@@ -200,6 +200,7 @@ class Router:
     def answered(self, routed: Routed, how: Answered, now_ms: int) -> None:
         """A call was answered whole: the session stays there, and how fast it was is remembered."""
         ask, task = routed.ask, routed.decision.task
+        self.beliefs.given(task, how.deployment)
         self.sessions.stay(
             ask.session,
             Sticky(
@@ -240,7 +241,8 @@ class Router:
         if self.jury is not None:
             self.jury.learn(outcome)
         routed = self._calls.get(of or outcome.receipt)
-        if self.learner is not None and routed is not None and routed.ask.prompt:
+        told = outcome.source in TOLD_BOTH_WAYS
+        if told and self.learner is not None and routed is not None and routed.ask.prompt:
             place = self._places.get(outcome.deployment)
             start = usual("", "balanced" if place is None else place.tier).mean
             self.learner.learn(routed.ask.prompt, outcome, start)
