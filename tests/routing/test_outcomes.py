@@ -118,7 +118,7 @@ def test_silence_says_nothing_of_whom_nobody_has_spoken() -> None:
 
 
 def _sent_up(share: float, count: int = 500) -> float:
-    """The chance of a place when such a share of its answers is sent up, and nobody says a word of the rest."""
+    """The chance of a place when such a share of its answers is sent up; of the rest nobody says a word."""
     beliefs, due = Beliefs(), 0.0
     for number in range(count):
         due += share
