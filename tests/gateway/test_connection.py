@@ -119,8 +119,24 @@ def test_an_upload_that_ends_early_closes_the_connection():
     client = Client(answerer)
     client.send(plain("/up", *UPLOAD, "content-length: 100") + b"some")
     answerer.answer()
+    assert client.transport.half_closed
+    assert client.transport.ended is None
     client.send(plain("/smuggled"))
     assert [request.path for request in answerer.handled] == [b"/up"]
+    sweep(client, 5.1)
+    assert client.transport.ended == "close"
+
+
+def test_a_body_that_was_refused_is_heard_to_its_end_but_not_without_end():
+    """Who still sends would be reset by a close, and never read why."""
+    client = Client(Answerer(Limits(body_bytes=100)))
+    client.send(plain("/one", "content-length: 1000"))
+    assert [status for status, _ in client.answers] == [413]
+    assert client.transport.half_closed
+    piece = bytes(16 * 1024 * 1024)
+    client.send(*[piece] * 15)
+    assert client.transport.ended is None
+    client.send(piece)
     assert client.transport.ended == "close"
 
 

@@ -107,7 +107,7 @@ async def test_what_cannot_be_sent_is_refused_and_the_rest_of_it_not_read(model)
         send(house, head(body), body[:1000])
         await turns()
         assert house.upstreams.sent == []
-        assert house.transport.ended == "close"
+        assert house.transport.half_closed
         (receipt,) = house.ledger.receipts
     assert house.answer[0] == {"claude/m": 501, "nobody": 404}[model]
     assert receipt.outcome == "refused"

@@ -71,8 +71,13 @@ class Transport(asyncio.Transport):
         self.reading = True
         self.ended: str | None = None
         """`close` (after what was written) or `abort`."""
+        self.half_closed = False
+
+    def write_eof(self) -> None:
+        self.half_closed = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not self.half_closed
         if self.ended is None:
             self.written += data
 

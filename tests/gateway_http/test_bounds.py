@@ -59,6 +59,13 @@ def test_a_body_announced_too_large_is_refused_before_it_comes(door, dialect):
     assert door.upstream.seen == []
 
 
+def test_who_sends_a_body_to_its_end_before_listening_hears_that_it_is_too_large(door):
+    with door.wire() as wire:
+        wire.send(request_bytes(PATHS["chat"], bytes(20_000_000)))
+        assert wire.answer().status == 413
+        assert wire.at_end()
+
+
 def test_a_body_that_grows_too_large_in_chunks_is_refused(door):
     head = request_bytes(body=b"", headers={"content-length": None, "transfer-encoding": "chunked"})
     with door.wire() as wire:

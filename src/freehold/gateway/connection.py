@@ -18,6 +18,10 @@ from freehold.gateway.request import Handler, Head, Request, Requests
 
 _PIPELINE_DEPTH = 16
 _PROBE_GAPS_S = (0.02, 0.05, 0.2, 1.0)
+_LINGER_S = 5.0
+_LINGER_BYTES = 256 * 1024 * 1024
+"""For so long, and so much, a client is heard that still sends what was refused. Closing at once would reset
+the connection, and with it the answer that the client has not read yet (RFC 9112 §9.6)."""
 
 
 class ServerConnection:
@@ -35,6 +39,7 @@ class ServerConnection:
         "_head_bytes",
         "_incoming",
         "_known",
+        "_linger_bytes",
         "_loop",
         "_parser",
         "_probe_timer",
@@ -66,6 +71,8 @@ class ServerConnection:
         self._body_bytes = 0
         self._closing = False
         self._discarding = False
+        self._linger_bytes = 0
+        """Of a body that is refused, so much may still come after our side is closed."""
         self._pumping = False
         self._streaming = False
         self._reading_paused = False
@@ -82,6 +89,7 @@ class ServerConnection:
 
     def data_received(self, data: bytes) -> None:
         if self._closing or self._discarding:
+            self._drop(len(data))
             return
         if self._incoming is not None and self._incoming.lookup:
             self.since_s = self._loop.time()  # a body may pause; a head has one deadline from its first byte
@@ -277,6 +285,8 @@ class ServerConnection:
         if self._probe_timer is not None:
             keep = False
         unread = request is not None and not request.complete
+        if unread:
+            self._linger_bytes = _LINGER_BYTES
         if unread or not keep or request is None or not request.keep_alive:
             self._finish()
             return
@@ -331,7 +341,9 @@ class ServerConnection:
         """Close what waits too long: slow heads, slow bodies, idle keep-alive connections."""
         limits = self._gateway.limits
         waited_s = now_s - self.since_s
-        if self._incoming is not None and not self._reading_paused:
+        if self._closing and self._linger_bytes and waited_s > _LINGER_S:
+            self._finish()
+        elif self._incoming is not None and not self._reading_paused:
             reading_head = not self._incoming.lookup
             if waited_s > (limits.header_timeout_s if reading_head else limits.body_timeout_s):
                 self._bad(408, "the request did not arrive in time")
@@ -369,14 +381,32 @@ class ServerConnection:
             self.resume_reading()
 
     def _finish(self) -> None:
+        lingers = self._linger_bytes > 0 and not self._closing
         self._closing = True
         self._queue.clear()
-        if self._transport is not None:
+        if self._transport is None:
+            return
+        if lingers and not self._transport.is_closing():
+            self.since_s = self._loop.time()
+            self.resume_reading()
+            self._transport.write_eof()
+        else:
+            self._linger_bytes = 0
             self._transport.close()
+
+    def _drop(self, count: int) -> None:
+        if self._closing and self._linger_bytes:
+            self._linger_bytes = max(0, self._linger_bytes - count)
+            if not self._linger_bytes:
+                self._finish()
 
     def _bad(self, status: int, message: str) -> None:
         """The bytes cannot be trusted any further: answer what is under way, then say why, then close."""
+        if self._closing:  # the reader, too, has something to say of what is refused already
+            return
         self._discarding = True
+        if status == 413:
+            self._linger_bytes = _LINGER_BYTES
         request, self._incoming = self._incoming, None
         if self.current is None:
             if request is not None and request.path and status in BODY_FAULTS:
