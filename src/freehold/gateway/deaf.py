@@ -18,6 +18,9 @@ class _Nowhere(asyncio.Transport):
     def abort(self) -> None:
         """There is nothing to close."""
 
+    def is_closing(self) -> bool:
+        return True  # and nothing more will be heard
+
 
 def nobody(gateway: Requests, loop: asyncio.AbstractEventLoop, request: Request) -> ServerConnection:
     """In place of a client that has gone while `request` is being answered."""
