@@ -114,6 +114,7 @@ class HouseShadow:
         self._clock = clock
         self._own = own
         self._queue: deque[ShadowCall] = deque()
+        """The first one is under way."""
         self._came = asyncio.Event()
         self._tallies: Tallies = {}
         self._day = 0
@@ -179,7 +180,10 @@ class HouseShadow:
                 while not self._queue:
                     self._came.clear()
                     await self._came.wait()
-                await self._next(self._queue.popleft())
+                try:
+                    await self._next(self._queue[0])
+                finally:
+                    self._queue.popleft()
         finally:
             if self._unsaved:
                 with contextlib.suppress(OSError):
@@ -194,12 +198,13 @@ class HouseShadow:
 
     async def _next(self, call: ShadowCall) -> None:
         try:
-            await self._compare(call)
-        except (OSError, _Unusable):
-            self.dropped += 1
-        finally:
+            try:
+                await self._compare(call)
+            except (OSError, _Unusable):
+                self.dropped += 1
+            await self._count_paid()
+        finally:  # not before it is counted as paid: at no time is it neither
             self._held_nanos -= call.plan.price_nanos
-        await self._count_paid()
         if self._unsaved >= _SAVE_EVERY:
             self._unsaved = 0
             with contextlib.suppress(OSError):
