@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from freehold.core.catalog import Dialect
@@ -21,12 +22,24 @@ if TYPE_CHECKING:
 class EventRelay(Relay):
     """Server-sent events in the client's own dialect: untouched, except a usage event nobody asked for."""
 
-    __slots__ = ("_dialect", "_filter", "_held_bytes", "_last", "_marks", "_partial", "_splitter", "_strip")
+    __slots__ = (
+        "_before",
+        "_dialect",
+        "_filter",
+        "_held_bytes",
+        "_last",
+        "_marks",
+        "_partial",
+        "_splitter",
+        "_strip",
+    )
 
     def __init__(self, call: Call, status: int, headers: list[Header], fields: dict[bytes, bytes]) -> None:
         super().__init__(call, status, headers, fields)
         assert call.prepared is not None
         self._splitter = EventSplitter()
+        self._before = b""
+        """The last piece that bears no mark: in chat it says why the answer ends."""
         self._held_bytes = call.gateway.limits.event_bytes
         self._partial = False
         self._last = False
@@ -43,6 +56,7 @@ class EventRelay(Relay):
                     break
             else:  # the usual event: only deltas, whole
                 self.events += 1
+                self._before = data
                 self.call.count_response(data)
                 if self._chunked and not self._out:
                     self.call.conn.write(b"%x\r\n%b\r\n" % (len(data), data))
@@ -67,8 +81,12 @@ class EventRelay(Relay):
     def _event(self, event: bytes) -> None:
         self.events += 1
         for mark in self._marks:
-            if mark in event and self._look(event):
-                return
+            if mark in event:
+                if self._look(event):
+                    return
+                break
+        else:
+            self._before = event
         if self._filter is not None:
             event = self._filter.feed([event])
         if event:
@@ -92,6 +110,9 @@ class EventRelay(Relay):
 
     def _settle_ok(self) -> None:
         self.call.status = self.status
+        if self._dialect == "chat" and not self.tap.finish:
+            found = _FINISH.findall(self._before)
+            self.tap.finish = found[-1].decode("ascii") if found else ""
         if self.tap.answer_id:
             self.call.gateway.remember_stored(self.call, self.tap.answer_id)
         if self.tap.error:
@@ -205,8 +226,9 @@ class TranslatedStream(Relay):
             self.call.conn.write(replies.chunk(b": \n\n"))
 
 
+_FINISH = re.compile(rb'"finish_reason": ?"([a-z_A-Z]{1,40})"')
 _MARKS: dict[str, tuple[bytes, ...]] = {
-    "chat": (b'"usage"', b"[DONE]", b'"error"', b'"finish_reason":"', b'"finish_reason": "'),
+    "chat": (b'"usage"', b"[DONE]", b'"error"'),
     "messages": (b"message_", b'"error"'),
     "responses": (b'"response"', b'"error"'),
     "ollama": (),
