@@ -7,7 +7,7 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from freehold.core.errors import CallError
 from freehold.gateway import replies
@@ -72,6 +72,11 @@ class Transport(asyncio.Transport):
         self.ended: str | None = None
         """`close` (after what was written) or `abort`."""
         self.half_closed = False
+        self.taker: asyncio.BaseProtocol | None = None
+        """Who took the transport over."""
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.taker = protocol
 
     def write_eof(self) -> None:
         self.half_closed = True
@@ -187,7 +192,8 @@ class Client:
         """As a transport delivers: nothing after the end."""
         for piece in pieces:
             if piece and self.transport.ended is None:
-                self.connection.data_received(piece)
+                protocol = cast("asyncio.Protocol", self.transport.taker or self.connection)
+                protocol.data_received(piece)
 
     def leave(self) -> None:
         self.connection.connection_lost(None)

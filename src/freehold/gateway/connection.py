@@ -14,14 +14,11 @@ import httptools
 
 from freehold.gateway import replies
 from freehold.gateway.head_rules import BODY_FAULTS, fault_in_head, unreadable
+from freehold.gateway.lingering import Lingering
 from freehold.gateway.request import Handler, Head, Request, Requests
 
 _PIPELINE_DEPTH = 16
 _PROBE_GAPS_S = (0.02, 0.05, 0.2, 1.0)
-_LINGER_S = 5.0
-_LINGER_BYTES = 256 * 1024 * 1024
-"""For so long, and so much, a client is heard that still sends what was refused. Closing at once would reset
-the connection, and with it the answer that the client has not read yet (RFC 9112 §9.6)."""
 
 
 class ServerConnection:
@@ -39,7 +36,6 @@ class ServerConnection:
         "_head_bytes",
         "_incoming",
         "_known",
-        "_linger_bytes",
         "_loop",
         "_parser",
         "_probe_timer",
@@ -71,8 +67,6 @@ class ServerConnection:
         self._body_bytes = 0
         self._closing = False
         self._discarding = False
-        self._linger_bytes = 0
-        """Of a body that is refused, so much may still come after our side is closed."""
         self._pumping = False
         self._streaming = False
         self._reading_paused = False
@@ -89,7 +83,6 @@ class ServerConnection:
 
     def data_received(self, data: bytes) -> None:
         if self._closing or self._discarding:
-            self._drop(len(data))
             return
         if self._incoming is not None and self._incoming.lookup:
             self.since_s = self._loop.time()  # a body may pause; a head has one deadline from its first byte
@@ -108,10 +101,7 @@ class ServerConnection:
                 return
             if self._incoming.lookup:
                 self._framing_bytes += len(data)
-                if (
-                    self._framing_bytes - self._body_bytes
-                    > self._gateway.limits.header_bytes + self._body_bytes
-                ):
+                if self._framing_bytes > self._gateway.limits.header_bytes + 2 * self._body_bytes:
                     self._bad(400, "the request body is mostly chunk framing")
                 return
             self._head_bytes += len(data)
@@ -200,21 +190,14 @@ class ServerConnection:
             return
         if b"upgrade" in request.lookup:
             request.keep_alive = False
-        limits = self._gateway.limits
+        gateway, limits = self._gateway, self._gateway.limits
         fault = fault_in_head(request, self._url, limits, self._head_bytes + self._fed_bytes)
-        if (
-            fault is None
-            and (request.length or 0) > limits.body_bytes
-            and not self._gateway.wants_stream(request)
-        ):
+        if fault is None and (request.length or 0) > limits.body_bytes and not gateway.wants_stream(request):
             fault = 413, f"request bodies may have {limits.body_bytes} bytes"
         if fault is not None:
             self._bad(*fault)
             return
         if b"expect" in request.lookup:
-            if request.lookup[b"expect"].lower() != b"100-continue":
-                self._bad(417, "the only expectation that is understood is 100-continue")
-                return
             if self.current is None and not request.http10:
                 self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         elif request.keep_alive and not request.http10:
@@ -285,10 +268,8 @@ class ServerConnection:
         if self._probe_timer is not None:
             keep = False
         unread = request is not None and not request.complete
-        if unread:
-            self._linger_bytes = _LINGER_BYTES
         if unread or not keep or request is None or not request.keep_alive:
-            self._finish()
+            self._finish(unread=unread)
             return
         self.since_s = self._loop.time()
         if self._queue and not self._pumping:
@@ -305,7 +286,7 @@ class ServerConnection:
     def refuse(self, status: int, message: str, *, retry_after_s: float | None = None) -> None:
         """Answer with a plain error before any request was understood, and close."""
         self.write(replies.plain_error(status, message, retry_after_s))
-        self._finish()
+        self._finish(unread=status == 413)
 
     def pause_reading(self) -> None:
         if self._transport is not None and not self._reading_paused:
@@ -341,9 +322,7 @@ class ServerConnection:
         """Close what waits too long: slow heads, slow bodies, idle keep-alive connections."""
         limits = self._gateway.limits
         waited_s = now_s - self.since_s
-        if self._closing and self._linger_bytes and waited_s > _LINGER_S:
-            self._finish()
-        elif self._incoming is not None and not self._reading_paused:
+        if self._incoming is not None and not self._reading_paused:
             reading_head = not self._incoming.lookup
             if waited_s > (limits.header_timeout_s if reading_head else limits.body_timeout_s):
                 self._bad(408, "the request did not arrive in time")
@@ -380,33 +359,25 @@ class ServerConnection:
         if len(self._queue) < _PIPELINE_DEPTH:
             self.resume_reading()
 
-    def _finish(self) -> None:
-        lingers = self._linger_bytes > 0 and not self._closing
+    def _finish(self, *, unread: bool = False) -> None:
+        """Close when the bytes are out. `unread`: a request is not here to its end."""
+        lingers = unread and not self._closing
         self._closing = True
         self._queue.clear()
-        if self._transport is None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
             return
-        if lingers and not self._transport.is_closing():
-            self.since_s = self._loop.time()
+        if lingers:
             self.resume_reading()
-            self._transport.write_eof()
+            transport.set_protocol(Lingering(transport, self._loop, self.connection_lost))
         else:
-            self._linger_bytes = 0
-            self._transport.close()
-
-    def _drop(self, count: int) -> None:
-        if self._closing and self._linger_bytes:
-            self._linger_bytes = max(0, self._linger_bytes - count)
-            if not self._linger_bytes:
-                self._finish()
+            transport.close()
 
     def _bad(self, status: int, message: str) -> None:
         """The bytes cannot be trusted any further: answer what is under way, then say why, then close."""
         if self._closing:  # the reader, too, has something to say of what is refused already
             return
         self._discarding = True
-        if status == 413:
-            self._linger_bytes = _LINGER_BYTES
         request, self._incoming = self._incoming, None
         if self.current is None:
             if request is not None and request.path and status in BODY_FAULTS:

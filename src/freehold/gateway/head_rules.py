@@ -32,6 +32,8 @@ def fault_in_head(request: Request, url: bytes, limits: Limits, fed_bytes: int) 
             return 501, "the only transfer-encoding that is understood is chunked"
         if request.length is not None or request.http10:
             return 400, "transfer-encoding and content-length (or HTTP/1.0) exclude each other"
+    if lookup.get(b"expect", b"100-continue").lower() != b"100-continue":
+        return 417, "the only expectation that is understood is 100-continue"
     return _split_target(request, url)
 
 
