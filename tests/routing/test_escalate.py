@@ -91,19 +91,25 @@ def test_a_long_text_that_quotes_a_refusal_is_an_answer() -> None:
         ('{"path": "a", "line": null, "more": [1]}', ""),
         ('{"path": "a', "broken JSON"),
         ('["a"]', "no object"),
-        ('{"line": 3}', "'path' is missing"),
-        ("", "'path' is missing"),
-        ('{"path": 3}', "'path' is no string"),
-        ('{"path": "a", "line": "3"}', "'line' is no integer"),
-        ('{"path": "a", "line": true}', "'line' is no integer"),
+        ('{"line": 3}', "path is missing"),
+        ("", "path is missing"),
+        ('{"path": 3}', "path is no string"),
+        ('{"path": "a", "line": "3"}', "line is no integer"),
+        ('{"path": "a", "line": true}', "line is no integer"),
     ],
 )
 def test_tool_calls_are_held_against_their_schema(arguments: str, wrong: str) -> None:
     said = broken_call(CallSign("read", arguments), TOOLS.tools)
     assert (wrong in said) if wrong else not said
-    assert (
-        insufficient(AnswerSigns(calls=(CallSign("read", arguments),), wanted=TOOLS)) is None
-    ) is not wrong
+    shown = insufficient(AnswerSigns(calls=(CallSign("read", arguments),), wanted=TOOLS))
+    assert shown == (said or None)
+
+
+def test_a_tool_call_is_looked_into_as_deep_as_its_schema_goes() -> None:
+    edit = {"type": "object", "properties": {"at": {"type": "array", "items": {"enum": ["top", "end"]}}}}
+    assert broken_call(CallSign("edit", '{"at": ["top"]}'), {"edit": edit}) == ""
+    assert broken_call(CallSign("edit", '{"at": null}'), {"edit": edit}) == ""
+    assert "at[1] is none of" in broken_call(CallSign("edit", '{"at": ["end", "side"]}'), {"edit": edit})
 
 
 def test_a_tool_that_was_not_offered() -> None:

@@ -27,14 +27,6 @@ _TAIL = 1200
 _LOOP_CHARS = 300
 _LOOP_TIMES = 6
 _LONGEST_UNIT = 150
-_TYPES: Mapping[str, type | tuple[type, ...]] = {
-    "string": str,
-    "integer": int,
-    "number": (int, float),
-    "boolean": bool,
-    "array": list,
-    "object": dict,
-}
 
 
 class CallSign(msgspec.Struct, frozen=True):
@@ -105,8 +97,8 @@ def insufficient(answer: AnswerSigns) -> str | None:
 
 
 def broken_call(call: CallSign, tools: Mapping[str, object]) -> str:
-    """What is wrong with a tool call: no such tool, arguments that are no JSON object, or that miss required
-    keys or have them of another kind. Empty when nothing is. Without `tools` only the JSON is looked at."""
+    """What is wrong with a tool call: no such tool, arguments that are no JSON object, or that do not fit
+    its schema (`fitting.misfit`). Empty when nothing is. Without `tools` only the JSON is looked at."""
     try:
         arguments: object = msgspec.json.decode(call.arguments or "{}")
     except (msgspec.DecodeError, UnicodeError):
@@ -117,32 +109,8 @@ def broken_call(call: CallSign, tools: Mapping[str, object]) -> str:
         return ""
     if call.name not in tools:
         return f"called {call.name[:60]}, which is no tool here"
-    return _misfit(call.name, cast("dict[str, object]", arguments), tools[call.name])
-
-
-def _misfit(name: str, arguments: Mapping[str, object], schema: object) -> str:
-    if not isinstance(schema, dict):
-        return ""
-    fields = cast("dict[str, object]", schema)
-    required, properties = fields.get("required"), fields.get("properties")
-    for key in cast("list[object]", required) if isinstance(required, list) else []:
-        if isinstance(key, str) and key not in arguments:
-            return f"{key!r} is missing in a call of {name}"
-    known = cast("dict[str, object]", properties) if isinstance(properties, dict) else {}
-    for key, value in arguments.items():
-        rule = known.get(key)
-        kind = cast("dict[str, object]", rule).get("type") if isinstance(rule, dict) else None
-        wanted = _TYPES.get(kind) if isinstance(kind, str) else None
-        fits = wanted is None or (
-            isinstance(value, wanted) and not (isinstance(value, bool) and kind in ("integer", "number"))
-        )
-        if not fits and value is not None and not (kind == "integer" and _is_whole(value)):
-            return f"{key!r} is no {kind} in a call of {name}"
-    return ""
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, float) and value.is_integer()
+    wrong = misfit(tools[call.name], cast("object", arguments), null_fits=True)
+    return f"{wrong} in a call of {call.name}" if wrong else ""
 
 
 def looping(text: str) -> str:

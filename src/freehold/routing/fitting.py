@@ -22,9 +22,10 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
 }
 
 
-def misfit(schema: object, value: object) -> str:
-    """What does not fit, and where, in words; empty when nothing is known to be wrong."""
-    look = _Look(schema)
+def misfit(schema: object, value: object, *, null_fits: bool = False) -> str:
+    """What does not fit, and where, in words; empty when nothing is known to be wrong. `null_fits`: models
+    write null for what they leave out of a call, and tools take it so."""
+    look = _Look(schema, null_fits)
     try:
         return look.at(schema, value, "", 0)
     except _Enough:
@@ -38,15 +39,16 @@ class _Enough(Exception):
 class _Look:
     """One looking through a value. `root`: what references are relative to."""
 
-    def __init__(self, root: object) -> None:
+    def __init__(self, root: object, null_fits: bool) -> None:
         self._root = root
+        self._null_fits = null_fits
         self._steps = 0
 
     def at(self, schema: object, value: object, where: str, depth: int) -> str:
         self._steps += 1
         if depth > _DEEPEST or self._steps > _MOST_STEPS:
             raise _Enough
-        if not isinstance(schema, dict):
+        if not isinstance(schema, dict) or (value is None and self._null_fits):
             return ""
         rules = cast("dict[str, object]", schema)
         return next(filter(None, self._found(rules, value, where, depth + 1)), "")
