@@ -44,8 +44,7 @@ def section(results: Sequence[Result]) -> str:
         "",
         "Bars.",
         "",
-        "| bar | found | wanted | |",
-        "|---|---|---|---|",
+        *_head("bar", "found", "wanted", ""),
         *_bars(paired),
     ]
     return "\n".join(lines)
@@ -55,17 +54,25 @@ def _told(pair: Result) -> Iterator[Result]:
     yield from (pair["cold"], pair["length"], _learned(pair), *pair["online"].values())
 
 
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _head(*names: str) -> Iterator[str]:
+    yield _row(*names)
+    yield "|" + "---|" * len(names)
+
+
 def _pairs(results: Sequence[Result]) -> Iterator[str]:
-    yield "| set | cheap / strong | length | cold | learned | online 0, 100, 1,000, all | CPT80 | cost95 |"
-    yield "|---|---|---|---|---|---|---|---|"
+    measures = ("length", "cold", "learned", "online 0, 100, 1,000, all", "CPT80", "cost95")
+    yield from _head("set", "cheap / strong", *measures)
     for one in results:
         pair, learned = one["pair"], _learned(one["pair"])
         online = ", ".join(_with_error(each) for each in pair["online"].values())
-        yield (
-            f"| {one['set']} | {pair['cheap_quality']:.2f} / {pair['strong_quality']:.2f} "
-            f"| {pair['length']['apgr']:.2f} | {pair['cold']['apgr']:.2f} | {learned['apgr']:.2f} | {online} "
-            f"| {learned['cpt80']:.2f} | {learned['cost95']:.2f} |"
-        )
+        known = [f"{each['apgr']:.2f}" for each in (pair["length"], pair["cold"], learned)]
+        costs = [f"{learned[name]:.2f}" for name in ("cpt80", "cost95")]
+        qualities = f"{pair['cheap_quality']:.2f} / {pair['strong_quality']:.2f}"
+        yield _row(one["set"], qualities, *known, online, *costs)
 
 
 def _with_error(each: Result) -> str:
@@ -74,37 +81,30 @@ def _with_error(each: Result) -> str:
 
 
 def _pools(results: Sequence[Result]) -> Iterator[str]:
-    yield "| set | models | quality for its cost (alone) | cost of its quality | cost of 95 % of it |"
-    yield "|---|---|---|---|---|"
+    yield from _head(
+        "set", "models", "quality for its cost (alone)", "cost of its quality", "cost of 95 % of it"
+    )
     for one in results:
         pool = one["pool"]
-        yield (
-            f"| {one['set']} | {pool['models']} "
-            f"| {pool['quality_at_its_cost']:.3f} ({pool['best_single_quality']:.3f}) "
-            f"| {pool['cost_of_its_quality']:.2f} | {pool['cost95']:.2f} |"
-        )
+        quality = f"{pool['quality_at_its_cost']:.3f} ({pool['best_single_quality']:.3f})"
+        costs = [f"{pool[name]:.2f}" for name in ("cost_of_its_quality", "cost95")]
+        yield _row(one["set"], str(pool["models"]), quality, *costs)
 
 
 def _cascades(results: Sequence[Result]) -> Iterator[str]:
-    yield "| set | local | calls to the strong one for 95 % | cost95 | oracle |"
-    yield "|---|---|---|---|---|"
+    yield from _head("set", "local", "calls to the strong one for 95 %", "cost95", "oracle")
     for one in results:
         for cascade in one["cascades"]:
             plain, oracle = cascade["agreement_length_task"], cascade["oracle"]
-            yield (
-                f"| {one['set']} | {' + '.join(cascade['local'])} "
-                f"| {cascade['c95']:.2f} ({plain['c95']:.2f}) "
-                f"| {cascade['cost95']:.2f} ({plain['cost95']:.2f}) "
-                f"| {oracle['c95']:.2f} / {oracle['cost95']:.2f} |"
-            )
+            found = [f"{cascade[name]:.2f} ({plain[name]:.2f})" for name in ("c95", "cost95")]
+            most = f"{oracle['c95']:.2f} / {oracle['cost95']:.2f}"
+            yield _row(one["set"], " + ".join(cascade["local"]), *found, most)
 
 
 def _validated(results: Sequence[Result]) -> Iterator[str]:
-    yield "| set | cost95, right always | cost95, right nine times of ten |"
-    yield "|---|---|---|"
+    yield from _head("set", "cost95, right always", "cost95, right nine times of ten")
     for one in results:
-        always, mostly = (each["cost95"] for each in one["cascade_validator"]["figures"])
-        yield f"| {one['set']} | {always:.2f} | {mostly:.2f} |"
+        yield _row(one["set"], *(f"{each['cost95']:.2f}" for each in one["cascade_validator"]["figures"]))
 
 
 def _bars(results: Sequence[Result]) -> Iterator[str]:
@@ -155,4 +155,4 @@ def _learned(pair: Result) -> Result:
 
 def _bar(words: str, found: float, wanted: float, *, more: bool = False) -> str:
     held = found >= wanted if more else found <= wanted
-    return f"| {words} | {found:.3f} | {'>=' if more else '<='} {wanted} | {'pass' if held else 'FAIL'} |"
+    return _row(words, f"{found:.3f}", f"{'>=' if more else '<='} {wanted}", "pass" if held else "FAIL")

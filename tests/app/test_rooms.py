@@ -8,7 +8,14 @@ from pathlib import Path
 
 from freehold.app.rooms import OptionalRooms
 from freehold.core.config import Config
+from freehold.core.config_budgets import BudgetConfig
+from freehold.costs.book import PriceBook
+from freehold.receipts.ledger import Ledger
 from tests.cli.ledgers import FixedClock
+from tests.gateway.rooms import Clock, House
+from tests.gateway.test_gateway import reply
+from tests.gateway.test_money import PRICE
+from tests.gateway.test_sharing import Client
 
 _ONLY_WHERE_CONFIGURED = (
     "freehold.app.budgets",
@@ -43,3 +50,25 @@ async def test_a_house_without_any_makes_no_files(tmp_path: Path) -> None:
     async with rooms:
         assert (rooms.budgets, rooms.cache, rooms.energy, rooms.telemetry) == (None, None, None, None)
     assert files(tmp_path) == []
+
+
+async def test_a_new_budget_knows_of_calls_that_have_ended_in_this_turn(tmp_path: Path) -> None:
+    """Their receipts are only just on their way to the journal, where it reads what was spent."""
+    clock, budget = Clock(), BudgetConfig(scope="all", limit_usd=1, window="total")
+    async with House() as house, OptionalRooms(Config(), tmp_path, tmp_path, clock, print) as rooms:
+        with Ledger.open(tmp_path, clock=clock) as ledger:
+            house.gateway.ledger = ledger
+            house.gateway.use_prices(PriceBook.empty({"alpha/m": PRICE}))
+            rooms.parts(house.parts)
+            ending, other = Client(house), Client(house)
+            ending.ask()
+            other.ask()
+            reply(house.upstreams.open[0])
+            assert not ending.written
+            await rooms.use_section("budgets", Config(budgets=(budget,)), house.gateway)
+            assert rooms.budgets is not None
+            (view,) = rooms.budgets.views(clock.now_ms())
+            (call,) = house.gateway.active
+            call.client_gone()
+            receipts = [receipt for _, receipt in ledger.tail(0)]
+    assert view.spent_nanos == receipts[0].cost_nanos > 0

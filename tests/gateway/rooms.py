@@ -301,7 +301,7 @@ class House:
         self.ledger = ListLedger()
         self.servers = Servers("local")
         self.upstreams = Upstreams()
-        parts = Parts(
+        self.parts = Parts(
             ledger=self.ledger,
             prices=PriceBook.empty(),
             servers=self.servers,
@@ -310,7 +310,7 @@ class House:
             limits=limits or Limits(),
             policy=policy or Policy(backoff_s=0.0),
         )
-        self.gateway = Gateway(parts, CATALOG, control or no_control)
+        self.gateway = Gateway(self.parts, CATALOG, control or no_control)
         self.gateway.pool = self.upstreams
         self.transport = Transport()
         self.connection = self.gateway.connection()

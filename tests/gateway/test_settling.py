@@ -15,6 +15,7 @@ from freehold.gateway.limits import Limits
 from freehold.routing.fallback import Policy
 from tests.gateway.calls import EVENTS, JSON, PATHS, STREAM, WHOLE, asking, turns
 from tests.gateway.rooms import House, Sent, unchunked
+from tests.gateway.test_sharing import Client
 
 
 def act(house: House, sent: Sent, action: str) -> None:
@@ -168,19 +169,29 @@ async def test_usage_that_only_we_asked_for_is_not_passed_on():
     assert house.answer[2] == b"".join((*STREAM[:3], STREAM[4]))
 
 
-async def test_calls_that_end_together_are_all_answered():
-    """They share one write of the journal."""
+@pytest.mark.parametrize("read", [False, True])
+async def test_calls_that_end_together_share_a_write_and_are_all_answered(read):
+    """At the end of the turn, or before, when somebody is about to read the journal."""
     async with House() as house:
-        others = [house.gateway.connection() for _ in range(3)]
-        house.ask("/v1/chat/completions", asking("chat", "alpha/m", stream=False))
-        del others
-        for sent in house.upstreams.sent:
+        clients = [Client(house) for _ in range(3)]
+        for client in clients:
+            client.ask()
+        for sent in house.upstreams.open[:2]:
             sent.connect()
             sent.begin(200, JSON)
             sent.say(json.dumps(WHOLE).encode())
             sent.complete()
-        await settled(house)
-    assert json.loads(house.answer[2]) == WHOLE
+        assert house.ledger.receipts == []
+        assert [client.written for client in clients] == [b""] * 3, (
+            "nothing leaves before its receipt is there"
+        )
+        if read:
+            house.gateway.write_down()
+        else:
+            await turns()
+        assert len(house.ledger.receipts) == 2
+        assert [json.loads(client.answer[2]) for client in clients[:2]] == [WHOLE] * 2
+        clients[2].leave()
 
 
 async def test_the_second_place_is_asked_when_the_first_is_busy():

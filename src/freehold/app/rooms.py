@@ -169,6 +169,7 @@ class OptionalRooms:
             case "limits":
                 self.limits.book.use(config.limits.human_reserve)
             case "budgets":
+                gateway.write_down()  # new budgets read what was spent
                 self._use_budgets(config)
             case "cache":
                 await self._use_cache(config.cache, gateway)

@@ -80,7 +80,7 @@ class Gateway(Places):
         self.sharing = None
         for call in list(self.active):
             call.client_gone()
-        self._write_lines()
+        self.write_down()
         for task in self._tasks:  # a control answer may stream for as long as somebody listens
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -222,15 +222,17 @@ class Gateway(Places):
             capture.put(receipt.id, "response", b"".join(call.captured or ()))
         self._lines.append(self.ledger.line(receipt))
         if then is None or not self.active:
-            self._write_lines()
+            self.write_down()
             if then is not None:
                 then()
             return
         self._thens.append(then)
         if len(self._thens) == 1:
-            self.loop.call_soon(self._write_lines)
+            self.loop.call_soon(self.write_down)
 
-    def _write_lines(self) -> None:
+    def write_down(self) -> None:
+        """Receipts of this turn of the loop go to the journal: at its end, and before somebody reads there
+        what was spent."""
         lines, self._lines = self._lines, []
         thens, self._thens = self._thens, []
         try:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from freehold.app.imports import Imported, as_yaml, from_litellm, from_llama_swap
 from freehold.cli.main import main
-from freehold.core.config_file import read_config
+from tests.app.imports.reading import loaded
 
 LITELLM = """
 model_list:
@@ -81,22 +81,13 @@ _NAMES = ["OPENAI_API_KEY", "GROQ_API_KEY", "ANTHROPIC_API_KEY", "MISTRAL_API_KE
 VARIABLES = dict.fromkeys(_NAMES, "x" * 20) | {"HOME": "/home/me"}
 
 
-def loaded(imported: Imported, tmp_path: Path) -> Any:
-    """The configuration as Freehold itself reads it: without a problem."""
-    file = tmp_path / "freehold.yaml"
-    file.write_text(as_yaml(imported, "config.yaml"))
-    config, problems = read_config(file, VARIABLES)
-    assert problems == []
-    return config
-
-
 def notes(imported: Imported) -> dict[str, str]:
     return {note.key: note.text for note in imported.notes}
 
 
 def test_litellms_models_are_asked_for_by_the_same_names(tmp_path: Path) -> None:
     imported = from_litellm(yaml.safe_load(LITELLM))
-    config = loaded(imported, tmp_path)
+    config = loaded(imported, tmp_path, VARIABLES)
     assert config.models["fast"] == ("openai/gpt-5-mini", "groq/llama-3.3-70b")
     assert config.models["house"] == ("hosted_vllm/qwen3", "anthropic/claude-sonnet-4-5")
     assert config.models["smart"] == config.models["claude"] == ("anthropic/claude-sonnet-4-5",)
@@ -121,7 +112,7 @@ def test_what_litellm_has_and_we_do_not_is_named() -> None:
 
 def test_llama_swaps_models_run_as_before(tmp_path: Path) -> None:
     imported = from_llama_swap(yaml.safe_load(SWAP))
-    config = loaded(imported, tmp_path)
+    config = loaded(imported, tmp_path, VARIABLES)
     coder = config.servers["coder"]
     assert (coder.model, coder.context, coder.slots) == ("/home/me/qwen.gguf", 8192, 2)
     assert (coder.gpu_layers, coder.kv, coder.gpus) == (99, "q8_0", (1,))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from freehold.app.imports import Imported, as_yaml, from_litellm, from_llama_swap
-from freehold.core.config_file import read_config
+from freehold.app.imports import Imported, from_litellm, from_llama_swap
+from tests.app.imports.reading import loaded
 
 LITELLM = """
 model_list:
@@ -70,21 +69,13 @@ _NAMES = (
 VARIABLES = dict.fromkeys(_NAMES, "x" * 20) | {"AZURE_BASE": "https://eu.openai.azure.com"}
 
 
-def loaded(imported: Imported, folder: Path) -> Any:
-    file = folder / "freehold.yaml"
-    file.write_text(as_yaml(imported, "config.yaml"))
-    config, problems = read_config(file, VARIABLES)
-    assert problems == []
-    return config
-
-
 @pytest.fixture(scope="module")
 def litellm() -> Imported:
     return from_litellm(yaml.safe_load(LITELLM))
 
 
 def test_what_comes_out_of_a_nasty_file_is_a_configuration(litellm: Imported, tmp_path: Path) -> None:
-    config = loaded(litellm, tmp_path)
+    config = loaded(litellm, tmp_path, VARIABLES)
     assert config.models["gpt-4o"] == (
         "openai/gpt-4o",
         "azure/eu",
@@ -131,7 +122,7 @@ def test_all_that_was_not_carried_over_is_named_once(litellm: Imported) -> None:
 
 def test_of_llama_swap_too(tmp_path: Path) -> None:
     imported = from_llama_swap(yaml.safe_load(SWAP))
-    config = loaded(imported, tmp_path)
+    config = loaded(imported, tmp_path, VARIABLES)
     assert config.engines == {"llama.cpp": "/opt/llama/llama-server"}, "what most servers run"
     assert set(config.servers) == {"one", "two", "other-build"}
     assert config.servers["two"].model == "/m/with space.gguf"
