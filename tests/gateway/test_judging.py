@@ -133,6 +133,18 @@ async def test_two_servers_that_agree(stream: bool) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_without_a_second_model_to_compare_it_with_says_so(stream: bool) -> None:
+    async with judging() as house:
+        house.servers.states["glm"] = ServerState.STOPPED
+        ask(house, stream=stream)
+        serve(newest(house), "4", stream=stream)
+        await turns()
+        receipt = over(house)
+    assert receipt.deployment == "qwen"
+    assert receipt.route.count("not compared: no other local model is loaded and free") == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("second", ["5", SORRY, "", "refused", "broken", "cut"])
 @pytest.mark.parametrize("leaves", [0, 1, 2, 3, 4])
 async def test_whatever_the_second_does_and_whenever_the_client_leaves(

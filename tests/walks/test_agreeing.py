@@ -152,8 +152,11 @@ def test_long_texts_tools_critical_calls_and_other_kinds_are_not_compared(
     assert ask(house, "auto", "Two and two?", headers=TASK, tools=[tool]).status == 200
     assert ask(house, "auto", "Three?", headers=TASK | {"x-freehold-critical": "1"}).status == 200
     assert ask(house, "auto", "Hello?", headers={"x-freehold-task": "chat"}).status == 200
-    qwen.default = says("A long story, " * 30)
-    assert ask(house, "auto", "Tell me how it is.", headers=TASK).status == 200
+    qwen.default = says(" ".join(f"On day {day} they walked {day * 7} miles." for day in range(1, 40)))
+    long = ask(house, "auto", "Tell me how it is.", headers=TASK)
+    assert "not compared: the answer does not come down to something short" in (
+        long.header("x-freehold-route") or ""
+    )
     assert len(glm.seen) == before
 
 

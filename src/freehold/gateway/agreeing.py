@@ -25,25 +25,36 @@ if TYPE_CHECKING:
 
 
 def compares(call: Call, climb: Climb, router: Router) -> bool:
-    """Whether the answer of the current place is to be held against another's."""
+    """Whether the answer of the current place, which has just begun, is to be held against another's. Where
+    only the other is missing, the route says so."""
+    if not _wanted(call, climb, router):
+        return False
+    if climb.given or _peers(call, climb, router):
+        return True
+    call.route = f"{call.route}; not compared: no other local model is loaded and free"
+    return False
+
+
+def _wanted(call: Call, climb: Climb, router: Router) -> bool:
     if not router.rules.agree or not router.compares(climb.routed):
         return False
     here = _considered(climb).get(call.candidates.current.name)
-    if here is None or here.tier != "local" or len(climb.given) > 1:
-        return False
-    return bool(climb.given) or bool(_peers(call, climb, router))
+    return here is not None and here.tier == "local" and len(climb.given) <= 1
 
 
 def weighs(call: Call, relay: Relay, judge: Judge) -> bool:
     """A whole answer that is held and seen to be no bad one. True: something else goes on than giving it."""
     climb, router, answer = call.climb, call.gateway.router, judge.answer
-    if climb is None or router is None or answer is None or not compares(call, climb, router):
+    if climb is None or router is None or answer is None or not _wanted(call, climb, router):
+        return False
+    if not (climb.given or _peers(call, climb, router)):
         return False
     jury = router.jury
     if jury is None or unheard(call):
         return False
     weighing = _weighed(call, climb, router, jury, answer)
     if weighing is None:
+        call.route = f"{call.route}; not compared: the answer does not come down to something short"
         return False
     if len(climb.given) == 1:
         return weighing.action == "ask" and _ask_peer(call, relay, judge, weighing.deployment)
