@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from freehold.gateway.endpoints import allowed_methods, endpoint_of
+from freehold.gateway.endpoints import allowed_methods, endpoint_of, meant
 
 
 @pytest.mark.parametrize(
@@ -88,3 +88,29 @@ def test_other_paths_are_no_model_calls(method, path):
 )
 def test_the_methods_of_a_path(path, methods):
     assert allowed_methods(path) == methods
+
+
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        (b"/v1/v1/messages", b"/v1/messages"),
+        (b"/v1/v1/messages/batches/b1", b"/v1/messages/batches/b1"),
+        (b"/v1/v1/traces", b"/v1/traces"),
+        (b"/v1/traces/", b"/v1/traces"),
+        (b"/v1/chat/completions/", b"/v1/chat/completions"),
+        (b"/chat/completions", b"/v1/chat/completions"),
+        (b"/responses/", b"/v1/responses"),
+        (b"/models", b"/v1/models"),
+        (b"/v1/files/", b"/v1/files/"),
+        (b"/v1/models/v1/x", b"/v1/models/v1/x"),
+        (b"/files", b"/files"),
+        (b"/api/chat", b"/api/chat"),
+        (b"/api/v1/models", b"/api/v1/models"),
+        (b"/v1", b"/v1"),
+        (b"/", b"/"),
+        (b"", b""),
+    ],
+)
+def test_a_mistaken_base_url_is_understood_and_everything_else_left_as_it_is(written, path):
+    assert meant(written) == path
+    assert meant(path) == path

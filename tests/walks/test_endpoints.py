@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import anthropic
+import openai
 import pytest
 
 from freehold.testing.standin import Behaviour
@@ -32,6 +34,25 @@ def test_json_endpoints_go_to_the_place_that_has_the_model(town, model, path, mo
     assert town.alpha.wait_for(1)[0].json() == {"model": model} | more
     receipt = town.house.receipt()
     assert (receipt.outcome, receipt.model, receipt.endpoint != "") == ("ok", model, True)
+
+
+@pytest.mark.parametrize("base", ["", "/", "/v1", "/v1/", "/v1/v1"])
+def test_a_base_url_with_v1_too_often_or_not_at_all_leads_to_the_same_place(town, model, base):
+    """OpenAI's clients want one that ends in `/v1`, Anthropic's one that does not: people mix them up."""
+    ours, turn = town.house.url + base, [{"role": "user", "content": "hello"}]
+    with openai.OpenAI(base_url=ours, api_key="any", max_retries=0) as client:
+        said = client.chat.completions.create(model=f"alpha/{model}", messages=turn)
+        with client.chat.completions.create(model=f"alpha/{model}", messages=turn, stream=True) as stream:
+            assert list(stream)
+        assert model in {one.id.removeprefix("alpha/") for one in client.models.list()}
+    assert said.usage.total_tokens
+    if base != "/v1/v1":
+        with anthropic.Anthropic(base_url=ours, api_key="any", max_retries=0) as client:
+            assert client.messages.create(model=f"claude/{model}", messages=turn, max_tokens=9).content
+    assert {(each.endpoint, each.outcome) for each in town.house.new_receipts()} <= {
+        ("chat", "ok"),
+        ("messages", "ok"),
+    }
 
 
 def test_embedding_usage_is_in_the_receipt(town, model):

@@ -152,7 +152,7 @@ def test_files_are_read_beside_the_event_loop_and_memory_on_it(
         ("/api/v1/receipts?projct=x", 400, "invalid_request", "projct"),
         ("/api/v1/receipts?outcome=great", 400, "invalid_request", "outcome"),
         ("/api/v1/costs?by=weather", 400, "invalid_request", "by"),
-        ("/api/v1/nothing", 404, "not_found", "Not Found"),
+        ("/api/v1/nothing", 404, "not_found", "nothing is at /api/v1/nothing: clients of OpenAI's API take"),
     ],
 )
 def test_every_error_has_one_shape(client: TestClient, path: str, status: int, code: str, said: str) -> None:

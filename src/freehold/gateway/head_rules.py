@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import unquote_to_bytes
 
 from freehold.core.errors import CallError
+from freehold.gateway.endpoints import meant
 from freehold.gateway.limits import Limits
 from freehold.gateway.request import Request
 
@@ -46,8 +47,9 @@ def _split_target(request: Request, url: bytes) -> Fault | None:
         authority, slash, path = rest.partition(b"/")
         request.lookup[b"host"] = authority
         url = slash + path or b"/"
-    request.target = url
-    path = request.path = url.partition(b"?")[0]
+    written, mark, query = url.partition(b"?")
+    path = request.path = meant(written)
+    request.target = path + mark + query
     if (b"//" in path or b"." in path or b"%" in path) and not _is_plain(path):
         return 400, "the path has empty or dot segments"
     return None

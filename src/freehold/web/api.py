@@ -30,7 +30,7 @@ def create_app(control: Control) -> FastAPI:
     app.include_router(router)
     app.include_router(telemetry_routes(control.telemetry))
     _add_pages(app, control, _document(app, components))
-    _add_errors(app)
+    _add_errors(app, control)
     return app
 
 
@@ -67,11 +67,21 @@ def _add_pages(app: FastAPI, control: Control, document: dict[str, Any]) -> None
     app.add_api_route("/", landing, include_in_schema=False)
 
 
-def _add_errors(app: FastAPI) -> None:
-    async def http(_: Request, error: Exception) -> Json:
+def _nothing_at(path: str, url: str) -> str:
+    return (
+        f"nothing is at {path[:200]}: clients of OpenAI's API take {url}/v1 for their base URL, those of "
+        f"Anthropic's {url}; the control API is described at {url}/api/docs"
+    )
+
+
+def _add_errors(app: FastAPI, control: Control) -> None:
+    async def http(request: Request, error: Exception) -> Json:
         known = cast(HTTPException, error)
         code = _CODES.get(known.status_code, "invalid_request")
-        return error_answer(known.status_code, code, str(known.detail))
+        words = str(known.detail)
+        if words == "Not Found":  # no route's own words
+            words = _nothing_at(request.url.path, control.status().url)
+        return error_answer(known.status_code, code, words)
 
     async def misconfigured(_: Request, error: Exception) -> Json:
         return error_answer(409, "bad_configuration", str(error))
