@@ -10,7 +10,6 @@ import pytest
 from freehold.cache.answers import Answers, Hit, Ticket
 from freehold.cache.modes import mode_of, nothing_kept
 from freehold.cache.parts import Unkept
-from freehold.cache.stored import events_of, paced
 from freehold.cache.vectors import WordVectors
 from freehold.core.config_cache import CacheConfig, ExactCacheConfig, SemanticCacheConfig
 from freehold.core.errors import CallError
@@ -97,17 +96,6 @@ def test_a_stream_comes_back_with_its_events_as_they_were() -> None:
     kept(answers, chat(stream=True), stream)
     found = hit(answers, chat(stream=True)).stored
     assert found.body == stream
-    assert b"".join(events_of(found)) == stream
-    assert len(events_of(found)) == 5
-
-
-def test_a_replay_can_keep_the_pace_of_a_model() -> None:
-    answers = cache()
-    stream = chat_stream(*"abcdefgh")
-    kept(answers, chat(stream=True), stream)
-    pieces = list(paced(hit(answers, chat(stream=True)).stored, events_per_s=100, tick_s=0.02))
-    assert b"".join(data for _, data in pieces) == stream
-    assert [at for at, _ in pieces] == pytest.approx([0, 0.02, 0.04, 0.06, 0.08, 0.1])
 
 
 def test_a_stream_without_usage_is_not_given_to_who_wants_usage() -> None:

@@ -40,6 +40,7 @@ def test_the_same_request_again_needs_no_model(
             paid.cost_nanos,
             f"cached (exact), the answer of {paid.id}",
         )
+        assert paid.finish and free.finish == paid.finish
         assert (free.deployment, free.provider, free.usage) == (paid.deployment, paid.provider, paid.usage)
         assert house.run("receipts", "verify", "--home", str(house.home)).returncode == 0
     finally:

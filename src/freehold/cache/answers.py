@@ -107,6 +107,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     receipt: str
     deployment: str
     model: str = ""
+    finish: str = ""
     usage: Usage = Usage()
     cost_nanos: int = 0
 
@@ -251,6 +252,7 @@ class Answers:
             receipt=said.receipt,
             deployment=said.deployment,
             model=said.model,
+            finish=said.finish,
             usage=said.usage,
             cost_nanos=said.cost_nanos,
             stored_ms=now_ms,

@@ -18,7 +18,6 @@ from typing import cast
 
 import msgspec
 
-MOST_MARKS = 4
 _MARK = msgspec.Raw(b'{"type":"ephemeral"}')
 _MARKED = b'"cache_control"'
 _ATTRIBUTION = "x-anthropic-billing-header:"
@@ -35,9 +34,6 @@ _MINIMUM_TOKENS: tuple[tuple[re.Pattern[str], int], ...] = (
 )
 _USUAL_MINIMUM_TOKENS = 1024
 _UNKNOWN_MINIMUM_TOKENS = 4096
-
-WRITE_RATE, WRITE_1H_RATE, READ_RATE = 1.25, 2.0, 0.1
-"""Times the price of input."""
 
 _Fields = dict[str, msgspec.Raw]
 _encode = msgspec.json.Encoder().encode
@@ -142,18 +138,10 @@ def _turn_ends(messages: list[msgspec.Raw]) -> list[tuple[int, str]]:
     return [(users[-2], "history"), (users[-1], "turn")]
 
 
-def expected_saving(prefix_tokens: int, calls: float, *, rate: float = WRITE_RATE) -> float:
-    """Input tokens saved (in tokens' worth of money; negative: lost) when `calls` calls have the same prefix
-    within its time: the first writes, the others read."""
-    without = prefix_tokens * calls
-    with_marks = prefix_tokens * (rate + READ_RATE * (calls - 1))
-    return without - with_marks
-
-
 def without_attribution(body: bytes) -> bytes:
     """A Messages request without Claude Code's line about itself at the head of the system prompt: it may
     change with every call, and with it all that a server could keep. The very same body when there is none.
-    For servers of ours: Anthropic itself wants the line."""
+    Anthropic itself wants the line; to all others it says nothing."""
     if _ATTRIBUTION.encode() not in body:
         return body
     try:

@@ -5,13 +5,12 @@ The head holds only what any client may get: ids of the original request, limits
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import msgspec
 
 from freehold.cache.keys import Form
 from freehold.core.usage import Usage
-from freehold.dialects.sse import EventSplitter
 
 Header = tuple[bytes, bytes]
 
@@ -33,6 +32,8 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     """Where it was answered."""
     model: str = ""
     """The upstream's name of its model."""
+    finish: str = ""
+    """Why the answer ended, in the upstream's word."""
     usage: Usage = Usage()
     cost_nanos: int = 0
     """Of that call; a hit saves as much."""
@@ -52,23 +53,6 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 def kept_headers(headers: Iterable[Header]) -> tuple[Header, ...]:
     """Of an answer's headers (lower-case names) those that are kept with it."""
     return tuple(line for line in headers if line[0] in _KEPT_HEADERS)
-
-
-def events_of(stored: Stored) -> list[bytes]:
-    """A stream's events, each with its empty line; a whole body, or Ollama's lines, as one piece."""
-    if stored.form == "whole":
-        return [stored.body]
-    splitter = EventSplitter()
-    events = splitter.feed(stored.body)
-    return [*events, splitter.rest] if splitter.rest else events
-
-
-def paced(stored: Stored, *, events_per_s: float, tick_s: float = 0.02) -> Iterator[tuple[float, bytes]]:
-    """(seconds after the start, bytes) of a replay at about the speed of a model: one piece a tick."""
-    events = events_of(stored)
-    per_tick = max(1, round(events_per_s * tick_s))
-    for tick, first in enumerate(range(0, len(events), per_tick)):
-        yield tick * per_tick / events_per_s, b"".join(events[first : first + per_tick])
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -110,6 +110,7 @@ def keep(call: Call, measured: Measured) -> None:
         receipt=call.id,
         deployment=call.tries[-1].deployment,
         model=relay.tap.model,
+        finish=relay.tap.finish,
         usage=measured.usage,
         cost_nanos=measured.cost_nanos,
     )

@@ -90,7 +90,7 @@ def _receipt(call: Call, outcome: Outcome, error: str, measured: Measured) -> Re
         deployment=deployment.name if deployment else "",
         endpoint=call.endpoint.name,
         error=error[:500],
-        finish=relay.tap.finish if relay is not None else "",
+        finish=relay.tap.finish if relay is not None else hit.stored.finish if hit is not None else "",
         first_byte_us=(first_ns - started_ns) // 1000 if first_ns else 0,
         id=call.id,
         losses=call.losses,

@@ -55,7 +55,10 @@ def subject(pid: int, *, port: int = 9, model: Path | None = None, logs: Path | 
 
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """One that hears SIGHUP, also where the tests are run with `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as process:
+        signal.signal(signal.SIGHUP, before)
         yield process
         process.kill()
 
@@ -96,21 +99,35 @@ def test_who_sent_the_signal(
     assert instances() == []
 
 
-def test_a_crash_in_a_thread_is_the_kernels_own_signal(witness: HostWitness) -> None:
-    program = (
-        "import ctypes, threading; input(); "
-        "threading.Thread(target=ctypes.string_at, args=(0,)).start(); threading.Event().wait()"
-    )
+@pytest.mark.parametrize(
+    ("end", "number", "from_kernel"),
+    [("string_at(0)", signal.SIGSEGV, True), ("CDLL(None).abort()", signal.SIGABRT, False)],
+)
+def test_a_crash_in_a_thread_of_any_name_is_seen(
+    witness: HostWitness, end: str, number: signal.Signals, from_kernel: bool
+) -> None:
+    program = f"""
+from ctypes import CDLL, string_at
+import threading
+
+def crash():
+    CDLL(None).prctl(15, b"worker 7")  # PR_SET_NAME
+    {end}
+
+input()
+threading.Thread(target=crash).start()
+threading.Event().wait()
+"""
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:
         observation = witness.watch(subject(process.pid))
         process.communicate(b"\n")
-        assert process.wait() == -signal.SIGSEGV
+        assert process.wait() == -number
         evidence = observation.collect()
         observation.close()
     if evidence.senders is None:
         pytest.skip(evidence.blind["signals"])
     assert [(seen.signal, seen.sender_pid, seen.from_kernel) for seen in evidence.senders] == [
-        (signal.SIGSEGV, process.pid, True)
+        (number, process.pid, from_kernel)
     ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from freehold.adapters.host.blind import Blind
@@ -25,7 +25,8 @@ _LINE = re.compile(
     r"(?P<s>\d{1,11})\.(?P<us>\d{6}): signal_generate: sig=(?P<signal>\d{1,3}) errno=-?\d+ "
     r"code=(?P<code>-?\d{1,9}) comm=.* pid=(?P<target>\d{1,10}) grp=\d+ res=(?P<result>\d+)"
 )
-_PLAIN = re.compile(r"[\w.:+-]{1,15}", re.ASCII)
+_ABORT, _TKILL = 6, -6
+"""`abort` sends the one signal to its own thread with the other code: tgkill(2), sigaction(2)."""
 _NAMELESS = "<...>"
 
 
@@ -34,22 +35,22 @@ class SignalTrace:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._watched: dict[int, str] = {}
+        self._watched: set[int] = set()
         self._instance: TraceInstance | None = None
 
-    def watch(self, pid: int, comm: str = "") -> None:
-        """`comm`: its short name, by which its threads are found. Raises Blind when we are not told."""
+    def watch(self, pid: int) -> None:
+        """Raises Blind when we are not told."""
         with self._lock:
             instance = self._instance or TraceInstance(EVENT)
             try:
-                instance.only(condition(self._watched | {pid: comm}))
+                instance.only(condition(self._watched | {pid}))
             except Blind:
                 if not self._watched:
                     instance.close()
                     self._instance = None
                 raise
             self._instance = instance
-            self._watched[pid] = comm
+            self._watched.add(pid)
 
     def seen(self, pid: int, since_ms: int) -> tuple[SignalSeen, ...]:
         """Signals sent to it since then (UTC), oldest first, at most the last 20. Raises Blind."""
@@ -64,7 +65,7 @@ class SignalTrace:
     def forget(self, pid: int) -> None:
         """After the last one nothing is traced, and nothing of ours is left in the kernel."""
         with self._lock:
-            self._watched.pop(pid, None)
+            self._watched.discard(pid)
             if self._instance is None:
                 return
             if self._watched:
@@ -81,17 +82,18 @@ class SignalTrace:
                 self._instance = None
 
 
-def condition(watched: Mapping[int, str]) -> str:
-    """For the kernel's event filter, of processes and their short names; "" for nobody.
+def condition(watched: Iterable[int]) -> str:
+    """For the kernel's event filter; "" for nobody.
 
-    A fault goes to the thread that made it, whose number we cannot know before: it has the process's name.
+    A fault, and `abort`, go to the thread that made them, whose number we cannot know before, nor its name:
+    threads take names of their own. So those of all processes are traced, and told apart when they are read;
+    they are rare.
     """
-    if not watched:
+    processes = "||".join(f"pid=={pid}" for pid in sorted(watched))
+    if not processes:
         return ""
     signals = "||".join(f"sig=={number}" for number in SIGNALS)
-    names = sorted({comm for comm in watched.values() if _PLAIN.fullmatch(comm)})
-    targets = "||".join([f"pid=={pid}" for pid in sorted(watched)] + [f'comm=="{name}"' for name in names])
-    return f"({signals})&&({targets})"
+    return f"({signals})&&({processes}||code>0||(sig=={_ABORT}&&code=={_TKILL}))"
 
 
 def parse_trace(text: str, pid: int, offset_ms: int) -> list[SignalSeen]:

@@ -145,7 +145,7 @@ class HostObservation:
     def _watch_signals(self) -> None:
         if not _numbers_are_the_kernels():
             raise Blind(_CONTAINER)
-        self._witness.signals.watch(self._subject.pid, self._comm)
+        self._witness.signals.watch(self._subject.pid)
 
     def _find_cage(self) -> Group | None:
         cages, server = self._witness.cages, self._subject.cage or self._subject.server
