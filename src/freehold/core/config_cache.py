@@ -114,7 +114,8 @@ class CacheConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Literal["off", "translated", "all"],
         Meta(
             description="Mark what Anthropic shall keep of a prompt, where that pays: never, in requests "
-            "that are translated for it (OpenAI clients cannot set marks), or in all without marks."
+            "that are translated for it (OpenAI clients cannot set marks), or in all without marks. Unless "
+            "it is off, others than Anthropic do not get the line about itself that Claude Code begins with."
         ),
     ] = "translated"
 
