@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from freehold.app.explain import explanation, own_explanation, unknown_standing
+from freehold.app.explain import explanation, own_explanation
 from freehold.app.outcomes import FILE, LEARNED, OutcomeBook, load_beliefs, load_learned
 from freehold.app.shadow_tally import FILE as SHADOWS
 from freehold.app.shadow_tally import load_tallies, note_of, save_tallies, shadow_view
@@ -30,6 +30,11 @@ from tests.cli.ledgers import START_MS, FixedClock
 from tests.routing.worlds import HOUSE, ask
 
 CLOCK = FixedClock()
+
+
+def unknown_standing(_: object) -> Standing:
+    """Nobody looked."""
+    return Standing()
 
 
 def call(number: int, **facts: object) -> Receipt:

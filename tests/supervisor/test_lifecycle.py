@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from freehold.core.servers import RestartRules
 from freehold.core.servers import ServerState as S
 from freehold.supervisor.lifecycle import (
-    ALIVE,
     MOVES,
     WAITED_FOR,
     Death,
@@ -61,7 +60,6 @@ def test_nobody_waits_for_a_state_without_a_way_to_ready() -> None:
     assert S.FAILED not in WAITED_FOR
     assert S.STOPPED not in WAITED_FOR
     assert S.STOPPING not in WAITED_FOR
-    assert S.BACKOFF not in ALIVE
 
 
 @pytest.mark.parametrize(

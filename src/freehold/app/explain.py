@@ -119,11 +119,6 @@ def own_explanation(
     return msgspec.structs.replace(found, live=False)
 
 
-def unknown_standing(_: object) -> Standing:
-    """Nobody looked."""
-    return Standing()
-
-
 def _book(home: Path, config: Config) -> PriceBook:
     overrides = overrides_of(config.prices)
     try:

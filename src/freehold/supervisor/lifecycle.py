@@ -21,9 +21,6 @@ MOVES: dict[S, frozenset[S]] = {
 }
 """Every allowed move; staying where one is, is none."""
 
-ALIVE = frozenset({S.STARTING, S.LOADING, S.READY, S.DRAINING, S.STOPPING})
-"""States in which there is, or is about to be, a process."""
-
 WAITED_FOR = frozenset({S.STARTING, S.LOADING, S.BACKOFF})
 """States that end in READY or FAILED without anyone's order: waiting makes sense."""
 

@@ -6,12 +6,13 @@ import csv
 import io
 from decimal import Decimal
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.costs.exports.focus import VERSIONS, Charge, columns, row
+from freehold.costs.exports.focus import Charge, Version, columns, row
 from freehold.costs.exports.tables import Column, ExportError, iso_time, usd, write, write_file
 from freehold.costs.windows import month_span
 
@@ -63,7 +64,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", get_args(Version))
 def test_focus_has_its_mandatory_columns_before_ours(version) -> None:
     names = [column.name for column in columns(version)]
     mandatory = {
@@ -79,7 +80,7 @@ def test_focus_has_its_mandatory_columns_before_ours(version) -> None:
     assert ({"ProviderName", "PublisherName"} <= set(names)) is (version == "1.3")
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", get_args(Version))
 def test_focus_says_null_and_never_empty_text(version) -> None:
     charge = Charge(month=MONTH, period=MONTH, description="idle", unit="Days", effective_nanos=0)
     cells = dict(zip((column.name for column in columns(version)), row(charge, version), strict=True))

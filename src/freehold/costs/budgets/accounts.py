@@ -148,10 +148,6 @@ class Account:
                 return leaves_ms(self.rule.window, number)
         return None
 
-    def in_window(self, at_ms: int) -> bool:
-        """Whether what was spent then still counts here."""
-        return self.span.start_ms <= at_ms < self.span.end_ms
-
     # -- what is told
 
     def reached(self, now_ms: int) -> tuple[BudgetEvent, ...]:

@@ -17,7 +17,7 @@ ProviderName and PublisherName.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 
@@ -26,7 +26,6 @@ from freehold.costs.exports.tables import Cell, Column
 from freehold.costs.windows import Span
 
 Version = Literal["1.3", "1.4"]
-VERSIONS: tuple[Version, ...] = get_args(Version)
 
 _BOTH = (
     Column("BilledCost", "money"),

@@ -20,9 +20,8 @@ import msgspec
 
 SLOT_BITS = 14
 SLOTS = 1 << SLOT_BITS
-LEVELS = 16
-"""A lane's number is 0..15 (four bits on disk); `ZERO` stands for nothing."""
 ZERO = 8
+"""A lane's number is 0..15 (four bits on disk); this one stands for nothing."""
 _LANE_BYTES = 2
 """Room for 4,095 rows of at most 15 in every lane; a sample of `signs.sample` has fewer tokens."""
 
