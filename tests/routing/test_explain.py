@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from freehold.core.usage import Usage
 from freehold.routing.auto import decide
 from freehold.routing.explain import Explanation, PastCall, explain, explain_past
-from freehold.routing.world import Ask, Needs, RoutingRules, Standing, World, dollars
+from freehold.routing.world import Ask, Check, Needs, RoutingRules, Standing, World, dollars
 from tests.routing import worlds as made
 from tests.routing.worlds import CHEAP, LOCAL, USD, ask, world
 
@@ -43,6 +43,20 @@ def test_every_place_says_why_it_is_not_the_one() -> None:
 def test_a_doubt_is_told() -> None:
     found = explain(ask(task="chat", needs=Needs(tools=True)), world(), RULES)
     assert "nobody knows whether it takes tools" in why(found)["p/opus"]
+
+
+def test_what_becomes_of_the_first_answer_is_told() -> None:
+    checked = RoutingRules(tasks={"code": "local"}, checks={"code": Check(command=("python", "check.py"))})
+    compared = RoutingRules(tasks={"code": "local"}, agree=frozenset(["code"]))
+    code, critical = ask(task="code"), ask(task="code", critical=True)
+    assert explain(code, world(), checked).before_given == "it is checked by python check.py"
+    assert "compared with that of another local model" in explain(code, world(), compared).before_given
+    for rules in (checked, compared):
+        assert not explain(critical, world(), rules).before_given
+        assert not explain(ask(task="chat"), world(), rules).before_given
+        assert not explain(code, world(), replace(rules, escalate=False)).before_given
+        alone = world(LOCAL)
+        assert not explain(code, alone, rules).before_given, "nobody higher could be asked"
 
 
 def test_a_past_call_beside_what_it_could_have_been() -> None:

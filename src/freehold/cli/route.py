@@ -121,6 +121,8 @@ def _sentences(found: Explanation) -> Iterator[str]:
         cost = found.candidates[0].price_nanos if found.candidates else None
     if found.demanded:
         yield f"A chance of {found.demanded:.2f} was demanded."
+    if found.before_given:
+        yield f"Before the first answer is given, {found.before_given}."
     if found.baseline and found.baseline_nanos is not None and cost is not None:
         saved = found.baseline_nanos - cost
         yield f"{found.baseline}, the baseline: {dollars(found.baseline_nanos)}" + (

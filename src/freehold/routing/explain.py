@@ -11,7 +11,9 @@ from msgspec.structs import replace
 
 from freehold.core.config_routing import Tier
 from freehold.core.usage import Usage
-from freehold.routing.auto import decide
+from freehold.routing.auto import compares, decide
+from freehold.routing.tiers import rank
+from freehold.routing.validating import check_for
 from freehold.routing.world import PER, Ask, Considered, Decision, Rates, RoutingRules, World
 
 
@@ -60,6 +62,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """As expected, or as they were."""
     candidates: tuple[Candidate, ...]
     """In the order in which they are asked, then those that are not."""
+    before_given: str = ""
+    """What becomes of the first one's answer before it is given, in words; empty: nothing."""
     baseline: str = ""
     baseline_nanos: int | None = None
     """What the baseline model would cost for the same tokens."""
@@ -109,9 +113,25 @@ def explained(ask: Ask, decision: Decision, world: World, rules: RoutingRules) -
         input_tokens=ask.input_tokens,
         output_tokens=ask.output_tokens,
         candidates=tuple(rows),
+        before_given=_before_given(ask, decision, first, rules),
         baseline=rules.baseline,
         baseline_nanos=cost_nanos(rates.get(rules.baseline), usage),
     )
+
+
+def _before_given(ask: Ask, decision: Decision, first: Considered | None, rules: RoutingRules) -> str:
+    """Whether the first answer is checked, or compared: only where somebody higher could be asked."""
+    higher = first is not None and any(
+        rank(one.tier) > rank(first.tier) and not one.excluded for one in decision.considered
+    )
+    if first is None or not higher or not rules.escalate or ask.critical:
+        return ""
+    check = check_for(rules.checks, decision.task)
+    if check is not None:
+        return f"it is checked by {' '.join(check.command)}"
+    if first.tier == "local" and compares(ask, decision.task, rules):
+        return "it is compared with that of another local model, if one is loaded and free"
+    return ""
 
 
 def _rates(world: World) -> Mapping[str, Rates | None]:
@@ -199,6 +219,7 @@ def explain_past(call: PastCall, world: World, rules: RoutingRules) -> Explanati
         reason=call.route,
         candidates=tuple(rows),
         baseline_nanos=baseline,
+        before_given="",
         receipt=call.receipt,
         deployment=call.deployment,
         cost_nanos=call.cost_nanos,
