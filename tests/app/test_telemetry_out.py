@@ -38,12 +38,15 @@ class Desk:
     async def send(self, it: Collector) -> None:
         """Steps until there is nothing to send, or the collector wants us to wait."""
         if self.export is None:
-            self.export = SpanExport(config(it.url), self.home)
+            self.export = self.exporting(it)
         while await self.export.step(self.complaints.append) == 0.0:
             pass
 
+    def exporting(self, it: Collector) -> SpanExport:
+        return SpanExport(config(it.url), self.home, lambda: self.ledger.health().entries)
+
     async def begin(self, it: Collector) -> None:
-        """The first look at the log: from here on calls are sent."""
+        """The first look at the log."""
         await self.send(it)
 
     def again(self) -> None:
@@ -86,6 +89,17 @@ async def test_calls_from_now_on_are_sent_once(desk: Desk) -> None:
     assert receipts_in(it) == names(3, 4)
     assert it.requests[0][0] == "POST /v1/traces HTTP/1.1"
     assert desk.complaints == []
+
+
+async def test_calls_count_from_the_moment_that_the_file_says_so(desk: Desk) -> None:
+    """Not only from the first look at the log, which is in a thread and takes its time."""
+    desk.write(1)
+    async with collector(TAKEN) as it:
+        desk.export = desk.exporting(it)
+        desk.write(2)
+        await desk.send(it)
+        close(desk)
+    assert receipts_in(it) == names(2)
 
 
 async def test_a_restart_goes_on_where_it_stopped(desk: Desk) -> None:
@@ -216,7 +230,7 @@ async def test_after_a_long_absence_the_oldest_are_left_out(
         for number in range(600):
             ledger.append(make_receipt(number, endpoint="chat"))
     async with collector(TAKEN) as it:
-        export = SpanExport(config(it.url), tmp_path)
+        export = SpanExport(config(it.url), tmp_path, lambda: 600)
         while await export.step(complaints.append) == 0.0:
             pass
         export.close()
@@ -259,7 +273,7 @@ async def test_it_goes_on_by_itself_until_it_is_cancelled(
     monkeypatch.setattr(telemetry_out, "_REST_S", 0.01)
     async with collector(TAKEN) as it:
         await desk.begin(it)
-        export = SpanExport(config(it.url), desk.home)
+        export = desk.exporting(it)
         keeping = asyncio.create_task(export.keep(desk.complaints.append))
         desk.write(1)
         await asyncio.wait_for(it.asked.wait(), 10)

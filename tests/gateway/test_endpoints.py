@@ -97,6 +97,7 @@ def test_the_methods_of_a_path(path, methods):
         (b"/v1/v1/messages/batches/b1", b"/v1/messages/batches/b1"),
         (b"/v1/v1/traces", b"/v1/traces"),
         (b"/v1/traces/", b"/v1/traces"),
+        (b"/metrics", b"/metrics"),
         (b"/v1/chat/completions/", b"/v1/chat/completions"),
         (b"/chat/completions", b"/v1/chat/completions"),
         (b"/responses/", b"/v1/responses"),

@@ -271,8 +271,10 @@ class OptionalRooms:
         elif config.export or (self._home / "telemetry" / "export.json").exists():
             from freehold.app.telemetry_out import SpanExport  # noqa: PLC0415 - see the module
 
-            gateway = self._gateway
-            export = self.export = SpanExport(config, self._home, lambda: gateway.catalog.providers)
+            gateway, ledger = self._gateway, self._ledger
+            export = self.export = SpanExport(
+                config, self._home, lambda: ledger.health().entries, lambda: gateway.catalog.providers
+            )
             self._beside.begin(
                 "spans to the collector", lambda: export.keep(lambda text: self._say("telemetry", text))
             )

@@ -70,14 +70,19 @@ class SpanExport:
         self,
         config: TelemetryConfig,
         home: Path,
+        end: Callable[[], int],
         providers: Callable[[], Mapping[str, Provider]] = dict,
     ) -> None:
-        """`providers` are the configured ones: their addresses stand in the spans."""
+        """`end`: the log index after the newest entry, now. `providers` are the configured ones: their
+        addresses stand in the spans."""
         self._home = home
+        self._end = end
         self._folder = LogFolder(home / "ledger")
         self._providers = providers
         self._reader: LogReader | None = None
         self._next: int | None = None
+        self._begins = 0
+        """The log's end when the configuration first named a collector."""
         self._batch = BATCH
         self._retry_s = _FIRST_RETRY_S
         self._told = ""
@@ -94,6 +99,8 @@ class SpanExport:
         self._config = config
         if self._sender is not None:
             self._sender.close()
+        else:
+            self._begins = self._end()
         self._sender = Sender(config.export, config.headers) if config.export else None
         self._batch, self._retry_s = BATCH, _FIRST_RETRY_S
         self._changed.set()
@@ -190,25 +197,16 @@ class SpanExport:
         return _Part(self._reader.index, calls, body, content_type)
 
     def _first(self) -> int:
-        """Where the last run stopped; the first time, and where the log is another one, the log's end."""
-        end = self._end()
+        """Where the last run stopped; the first time, and where the log is another one, what then was the
+        log's end."""
         try:
             kept = msgspec.json.decode((self._home / FILE).read_bytes(), type=_Cursor).next
         except (OSError, msgspec.MsgspecError):
             kept = -1
-        if 0 <= kept <= end:
+        if 0 <= kept <= self._begins:
             return kept
-        self._write_cursor(end)
-        return end
-
-    def _end(self) -> int:
-        found = segments(self._folder.path)
-        if not found:
-            return 0
-        with LogReader(self._folder, found[-1].first) as reader:
-            while reader.read(4 * BATCH):
-                pass
-            return reader.index
+        self._write_cursor(self._begins)
+        return self._begins
 
     def _not_too_far(self, following: int) -> int:
         found = segments(self._folder.path)

@@ -55,7 +55,7 @@ _POST: dict[bytes, Endpoint] = {
 
 _TELEMETRY = (b"/v1/traces", b"/v1/metrics", b"/v1/logs")
 """What is told us over OTLP, and no call."""
-_VERSIONED = frozenset((b"/v1/models", *_TELEMETRY, *(path for path in _POST if path.startswith(b"/v1/"))))
+_VERSIONED = frozenset((b"/v1/models", *(path for path in _POST if path.startswith(b"/v1/"))))
 _RELAY = _endpoint("relay", "relay", optional=True)
 _STORED = _endpoint("responses.stored", "stored", "responses", optional=True)
 _RELAY_MESSAGES = _endpoint("relay", "relay", "messages", optional=True)
@@ -78,10 +78,11 @@ def endpoint_of(method: bytes, path: bytes) -> Endpoint | None:
 
 def meant(path: bytes) -> bytes:
     """The path that a client means whose base URL has `/v1` once too often, or not at all, or that adds a
-    slash: those are the ways in which base URLs are mistaken, and nothing else is at such paths."""
+    slash: those are the ways in which base URLs are mistaken, and nothing else is at such paths. `/metrics`
+    is Prometheus's."""
     path = path.removeprefix(b"/v1") if path.startswith(b"/v1/v1/") else path
     bare = path.removesuffix(b"/")
-    if bare in _VERSIONED:
+    if bare in _VERSIONED or bare in _TELEMETRY:
         return bare
     return b"/v1" + bare if b"/v1" + bare in _VERSIONED else path
 

@@ -30,7 +30,7 @@ def create_app(control: Control) -> FastAPI:
     app.include_router(router)
     app.include_router(telemetry_routes(control.telemetry))
     _add_pages(app, control, _document(app, components))
-    _add_errors(app, control)
+    _add_errors(app)
     return app
 
 
@@ -74,13 +74,13 @@ def _nothing_at(path: str, url: str) -> str:
     )
 
 
-def _add_errors(app: FastAPI, control: Control) -> None:
+def _add_errors(app: FastAPI) -> None:
     async def http(request: Request, error: Exception) -> Json:
         known = cast(HTTPException, error)
         code = _CODES.get(known.status_code, "invalid_request")
         words = str(known.detail)
         if words == "Not Found":  # no route's own words
-            words = _nothing_at(request.url.path, control.status().url)
+            words = _nothing_at(request.url.path, str(request.base_url).rstrip("/"))
         return error_answer(known.status_code, code, words)
 
     async def misconfigured(_: Request, error: Exception) -> Json:
