@@ -149,7 +149,7 @@ def main() -> None:
             *timings(),
             "",
             "Over HTTP, a kept answer beside a refusal (unknown model) of a Freehold without a cache, one "
-            "connection, in turns:",
+            "connection, in turns, with 0.5 ms between calls and without:",
             "",
             *over_http(),
             "",
