@@ -1,4 +1,5 @@
-"""How work grows with its input, both measured in the same run: no figure of any one machine."""
+"""What work takes: CPU time of this thread, the best of five, so that a busy machine does not count; and how
+that grows with its input, both measured in the same run."""
 
 from __future__ import annotations
 
@@ -11,13 +12,17 @@ LINEAR = 8.0
 
 
 def growth(work: Callable[[int], Callable[[], object]], size: int) -> float:
-    """CPU time for four times the size over that for the size, the best of five each. `work` makes ready what
-    is then timed."""
+    """CPU time for four times the size over that for the size. `work` makes ready what is then timed."""
     small, large = work(size), work(TIMES * size)
-    return min(_seconds(large) for _ in range(5)) / min(_seconds(small) for _ in range(5))
+    return cpu_s(large) / cpu_s(small)
 
 
-def _seconds(run: Callable[[], object]) -> float:
+def cpu_s(run: Callable[[], object]) -> float:
+    """Seconds."""
+    return min(_once_s(run) for _ in range(5))
+
+
+def _once_s(run: Callable[[], object]) -> float:
     began_s = time.thread_time()
     run()
     return time.thread_time() - began_s

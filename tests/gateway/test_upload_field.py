@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.gateway.upload import model_field
-from tests.growth import LINEAR, growth
+from tests.growth import LINEAR, cpu_s, growth
 
 EDGE = "frontier-123"
 
@@ -108,3 +108,4 @@ def test_a_hostile_beginning_takes_no_longer_than_its_length_deserves(begun, lin
         return lambda: model_field(hostile)
 
     assert growth(reading, 5_000) < LINEAR
+    assert cpu_s(reading(60_000 if line.startswith(b"--") else 1_000_000 // len(line))) < 1

@@ -26,7 +26,7 @@ from freehold.routing.world import (
     Sticky,
     World,
 )
-from tests.growth import LINEAR, growth
+from tests.growth import LINEAR, cpu_s, growth
 from tests.routing import worlds as made
 from tests.routing.worlds import BEST, CHEAP, HOUSE, LOCAL, OTHER, USD, ask, place, world
 
@@ -298,6 +298,7 @@ def test_a_decision_takes_no_longer_than_its_places_deserve() -> None:
         return lambda: decide(ask(task="chat"), around, RULES)
 
     assert growth(deciding, 20) < LINEAR
+    assert cpu_s(deciding(24)) < 0.001
 
 
 def test_twins_whose_power_is_only_measured_share_the_load() -> None:

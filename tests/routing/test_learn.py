@@ -18,7 +18,7 @@ from freehold.routing.learn.features import KINDS
 from freehold.routing.learn.forest import Forest, Growth, Residual, chances, grow, pack, unpack
 from freehold.routing.learn.keeping import from_kept, to_kept
 from freehold.routing.learn.signs import HEAD_CHARS, NAMES, TAIL_CHARS, sample
-from tests.growth import LINEAR, growth
+from tests.growth import LINEAR, cpu_s, growth
 
 EASY = [
     f"{name} has {n} apples and buys {n + 2} more. How many apples?"
@@ -113,6 +113,7 @@ def test_reading_a_prompt_takes_no_longer_than_its_length_deserves() -> None:
         return lambda: shipped.features_of(prompt)
 
     assert growth(reading, 2_048) < LINEAR
+    assert cpu_s(reading(8_192)) < 0.002  # the bar of 0.3 ms is measured by the benchmark, on a quiet core
 
 
 def test_a_larger_or_dearer_model_is_expected_to_do_better_and_within_bounds() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from freehold.core.catalog import Dialect
 from freehold.routing.reading import Said, read_ask, read_wanted, without_chance
 from freehold.routing.world import Ask, Needs
-from tests.growth import LINEAR, growth
+from tests.growth import LINEAR, cpu_s, growth
 
 SAID = Said(task="code", session="s", agent="a")
 
@@ -175,3 +175,4 @@ def test_a_long_conversation_takes_no_longer_than_its_length_deserves() -> None:
         return lambda: read_ask(body, "chat", SAID)
 
     assert growth(reading, 25) < LINEAR
+    assert cpu_s(reading(100)) < 0.005

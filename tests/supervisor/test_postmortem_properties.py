@@ -28,7 +28,7 @@ from freehold.core.deaths import (
 from freehold.core.memory import MemoryUse
 from freehold.supervisor.postmortem import certify
 from freehold.supervisor.postmortem.markers import MARKERS
-from tests.growth import LINEAR, growth
+from tests.growth import LINEAR, cpu_s, growth
 from tests.supervisor.test_postmortem import CASES, DIED_MS, PID, PROVEN, SEGFAULT, START_MS, XID
 from tests.supervisor.test_postmortem import GLOBAL_LINES as GLOBAL
 from tests.supervisor.test_postmortem import MEMCG_LINES as MEMCG
@@ -230,8 +230,9 @@ def test_long_lines_of_hostile_output_take_no_longer_than_their_length_deserves(
             engine="vllm",
             started_ms=START_MS,
             exit=ExitFacts(code=1, died_ms=DIED_MS),
-            last_lines=(piece * (size // len(piece)),) * 20,
+            last_lines=(piece * (size // len(piece)),) * 60,
         )
         return lambda: certify(death)
 
     assert growth(judging, 5_000) < LINEAR
+    assert cpu_s(judging(20_000)) < 0.5

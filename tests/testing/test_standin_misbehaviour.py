@@ -84,9 +84,10 @@ def test_a_client_that_leaves_is_noticed(standin):
     standin.script(Behaviour(hold_events="g"))
     with Wire(standin.port) as wire:
         wire.send(request_bytes(body=STREAM)).head()
-        wire.close()
+        left_at = wire.close()
     seen = standin.wait_for(1)[0]
     assert seen.cancelled.wait(5)
+    assert seen.cancelled_at_s - left_at < 0.5
     assert not seen.answered.is_set()
 
 

@@ -112,13 +112,15 @@ def test_retry_after_is_honoured_when_there_is_no_other_place(town, model):
     began = time.monotonic()
     answer = ask(town, f"alpha/{model}")
     assert answer.status == 200
-    assert time.monotonic() - began > 0.9
+    assert 0.9 < time.monotonic() - began < 3
     assert [attempt.status for attempt in town.house.receipt().attempts] == [429, 200]
 
 
 def test_a_long_retry_after_is_handed_to_the_caller_at_once(town, model):
     town.alpha.by_model[model] = Behaviour(status=429, headers={"retry-after": "3600"})
+    began = time.monotonic()
     answer = ask(town, f"alpha/{model}")
+    assert time.monotonic() - began < 2
     assert (answer.status, answer.header("retry-after")) == (429, "3600")
     assert len(town.alpha.seen) == 1
     assert answer.header("x-ratelimit-remaining-requests") == "499"

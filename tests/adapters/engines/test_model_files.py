@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from hypothesis import strategies as st
 
 from benchmarks.families import FAMILIES
 from benchmarks.hollow import Hollow
-from benchmarks.model_sizes import TINY
+from benchmarks.model_sizes import TINY, TRUE
 from freehold.adapters.engines.model_files import ModelFiles, model_folder, read_model_file
 from freehold.core.model_file import ModelFileError
+from tests.growth import LINEAR, cpu_s, growth
 
 
 @pytest.fixture
@@ -49,6 +51,17 @@ def test_per_layer_lists_are_kept_and_the_vocabulary_is_only_counted(tiny: Path)
     assert pattern == tuple((i + 1) % 6 != 0 for i in range(18))
     assert model.per_layer("attention.sliding_window_pattern")[:6] == (1, 1, 1, 1, 1, 0)
     assert not any(key.startswith("tokenizer.") for key in model.metadata)
+
+
+def test_a_vocabulary_of_a_quarter_million_takes_no_longer_than_its_size_deserves(tmp_path: Path) -> None:
+    family, size = TRUE["Gemma 3 27B"]
+
+    def reading(tokens: int) -> Callable[[], object]:
+        path = FAMILIES[family](replace(size, tokens=tokens)).write(tmp_path / f"{tokens}.gguf")
+        return lambda: read_model_file(path)
+
+    assert growth(reading, size.tokens // 4) < LINEAR
+    assert cpu_s(reading(size.tokens)) < 0.5  # some 40 ms on an idle machine
 
 
 def test_what_was_read_is_kept_until_the_file_changes(tiny: Path) -> None:

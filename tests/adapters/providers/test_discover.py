@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -95,8 +95,10 @@ async def test_chunked_and_unlimited_answers_are_read() -> None:
 
 async def test_a_port_that_never_answers_delays_nobody_beyond_the_bound(tmp_path: Path) -> None:
     async with silence() as port, loopback({"/v1/models": models("m", owner="vllm")}) as server:
+        began = time.monotonic()
         servers = [at(port), at(server.port), at(free_port())]
-        found = await asyncio.wait_for(discover({}, servers=servers, folders=[tmp_path]), 10 * LOOK_S)
+        found = await discover({}, servers=servers, folders=[tmp_path])
+        assert time.monotonic() - began < LOOK_S + 0.5
     assert [one.provider.name for one in found.providers] == ["vllm"]
 
 

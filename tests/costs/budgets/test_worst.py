@@ -20,7 +20,7 @@ from freehold.costs.budgets.worst import (
     worst_case_nanos,
 )
 from freehold.costs.prices import ListedPrices, Rates, cost_of, rates_from
-from tests.growth import LINEAR, growth
+from tests.growth import LINEAR, cpu_s, growth
 
 USD_A_MILLION = 10**9
 SONNET = ListedPrices(
@@ -183,6 +183,7 @@ def test_a_hostile_body_takes_no_longer_than_its_length_deserves() -> None:
         return lambda: input_bound(runs)
 
     assert growth(bounding, 100) < LINEAR
+    assert cpu_s(bounding(500)) < 0.5
 
 
 @given(st.integers(0, 10**9), st.integers(0, 100_000))
