@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -104,6 +106,18 @@ def say(sent: Sent, text: str, *, stream: bool) -> None:
 def serve(sent: Sent, text: str, *, stream: bool) -> None:
     say(sent, text, stream=stream)
     sent.complete()
+
+
+@asynccontextmanager
+async def being_checked(*, stream: bool) -> AsyncGenerator[tuple[House, Validators]]:
+    """A whole answer that lies with its validator."""
+    async with judging(checks=True) as house:
+        validators = house.gateway.validators
+        assert isinstance(validators, Validators)
+        ask(house, stream=stream)
+        serve(newest(house), "4", stream=stream)
+        await until(lambda: bool(validators.seen))
+        yield house, validators
 
 
 def over(house: House) -> Receipt:
@@ -218,12 +232,7 @@ async def test_a_model_that_is_not_loaded_or_busy_is_not_asked_to_compare() -> N
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("good", [True, False, None])
 async def test_the_slot_is_free_while_the_answer_is_checked(stream: bool, good: bool | None) -> None:
-    async with judging(checks=True) as house:
-        validators = house.gateway.validators
-        assert isinstance(validators, Validators)
-        ask(house, stream=stream)
-        serve(newest(house), "4", stream=stream)
-        await until(lambda: bool(validators.seen))
+    async with being_checked(stream=stream) as (house, validators):
         assert not house.servers.in_flight
         assert house.written == b""
         validators.verdict.set_result(Verdict(good, "as it is"))
@@ -252,12 +261,7 @@ async def test_a_stream_that_is_whole_before_its_server_breaks_off_is_checked() 
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_who_leaves_while_it_is_checked_ends_the_check_and_pays(stream: bool) -> None:
-    async with judging(checks=True) as house:
-        validators = house.gateway.validators
-        assert isinstance(validators, Validators)
-        ask(house, stream=stream)
-        serve(newest(house), "4", stream=stream)
-        await until(lambda: bool(validators.seen))
+    async with being_checked(stream=stream) as (house, validators):
         house.leave()
         await until(lambda: validators.ended == 1)
         receipt = over(house)

@@ -16,6 +16,7 @@ import msgspec
 
 from freehold.cache.parts import Unkept, uncacheable
 from freehold.core.catalog import Deployment
+from freehold.dialects.messages.attribution import without_attribution
 
 Form = Literal["whole", "stream", "counted"]
 """How an answer is framed: one JSON body; events; events with the usage that a chat client asked for."""
@@ -45,7 +46,6 @@ _IGNORED: Mapping[str, frozenset[str]] = {
 """By endpoint: top-level fields that do not change the answer. Other endpoints are not kept at all."""
 
 _FEATURE_HEADERS = (b"anthropic-beta", b"anthropic-version", b"openai-beta", b"x-freehold-strict")
-_ATTRIBUTION = "x-anthropic-billing-header:"
 _CACHE_MARK = b'"cache_control"'
 _ESCAPED = b"\\u00"
 
@@ -101,8 +101,8 @@ def key_of(
     kept = {
         name: _plain(value) for name, value in document.items() if name not in ignored and value is not None
     }
-    if asked.endpoint == "messages":
-        _drop_attribution(kept)
+    if asked.endpoint == "messages" and "system" in kept:
+        kept["system"] = without_attribution(kept["system"])
     if _CACHE_MARK in body:
         _drop_marks(kept)
     digest = blake2b(digest_size=KEY_BYTES, key=salt)
@@ -159,31 +159,6 @@ def _form(endpoint: str, document: JsonObject) -> Form:
 def _plain(value: object) -> object:
     """`1.0` and `1` are the same parameter."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _drop_attribution(document: JsonObject) -> None:
-    """Claude Code heads its system prompt with a line about itself that may change with every call."""
-    system: object = document.get("system")
-    if isinstance(system, str):
-        document["system"] = _unattributed(system)
-    elif isinstance(system, list):
-        blocks = cast(list[object], system)
-        document["system"] = [kept for block in blocks if (kept := _unattributed_block(block)) is not None]
-
-
-def _unattributed_block(block: object) -> object:
-    if not isinstance(block, dict):
-        return block
-    item = cast(JsonObject, block)
-    text: object = item.get("text")
-    if not isinstance(text, str) or not text.startswith(_ATTRIBUTION):
-        return item
-    rest = _unattributed(text)
-    return {**item, "text": rest} if rest else None
-
-
-def _unattributed(text: str) -> str:
-    return text.partition("\n")[2].lstrip("\n") if text.startswith(_ATTRIBUTION) else text
 
 
 def _drop_marks(document: JsonObject) -> None:

@@ -18,9 +18,10 @@ from typing import cast
 
 import msgspec
 
+from freehold.dialects.messages import attribution
+
 _MARK = msgspec.Raw(b'{"type":"ephemeral"}')
 _MARKED = b'"cache_control"'
-_ATTRIBUTION = "x-anthropic-billing-header:"
 _BYTES_PER_TOKEN = 4
 """Of a prompt; code and JSON have fewer, so a short prefix is rather taken for too short."""
 _KEPT_MS = 300_000
@@ -139,41 +140,18 @@ def _turn_ends(messages: list[msgspec.Raw]) -> list[tuple[int, str]]:
 
 
 def without_attribution(body: bytes) -> bytes:
-    """A Messages request without Claude Code's line about itself at the head of the system prompt: it may
-    change with every call, and with it all that a server could keep. The very same body when there is none.
-    Anthropic itself wants the line; to all others it says nothing."""
-    if _ATTRIBUTION.encode() not in body:
+    """A Messages request without Claude Code's line about itself; the very same body when there is none."""
+    if attribution.MARK.encode() not in body:
         return body
     try:
         fields = _decode_fields(body)
-        system = fields.get("system")
-        if system is None:
+        system = msgspec.json.decode(fields.get("system", msgspec.Raw(b"null")))
+        left = attribution.without_attribution(system)
+        if left == system:
             return body
-        raw = bytes(system)
-        if raw.startswith(b'"'):
-            fields["system"] = msgspec.Raw(_encode(_unattributed(msgspec.json.decode(raw, type=str))))
-        else:
-            blocks = [kept for block in _decode_list(raw) if (kept := _unattributed_block(block)) is not None]
-            fields["system"] = _list_of(blocks)
+        return _encode({**fields, "system": left})
     except _UNREADABLE:
         return body
-    return _encode(fields)
-
-
-def _unattributed_block(block: msgspec.Raw) -> msgspec.Raw | None:
-    fields = _decode_fields(bytes(block))
-    text = _text(fields.get("text"))
-    if not text.startswith(_ATTRIBUTION):
-        return block
-    rest = _unattributed(text)
-    if not rest:
-        return None
-    fields["text"] = msgspec.Raw(_encode(rest))
-    return msgspec.Raw(_encode(fields))
-
-
-def _unattributed(text: str) -> str:
-    return text.partition("\n")[2].lstrip("\n") if text.startswith(_ATTRIBUTION) else text
 
 
 # -- pieces

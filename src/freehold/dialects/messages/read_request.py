@@ -30,9 +30,9 @@ from freehold.dialects.fields import (
     maybe_text,
     refused,
 )
+from freehold.dialects.messages.attribution import without_line
 from freehold.dialects.messages.read_blocks import read_blocks
 
-_ATTRIBUTION = "x-anthropic-billing-header:"
 _ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
 _MODES: dict[str, ChoiceMode] = {"auto": "auto", "any": "required", "none": "none"}
 _TIERS = {"auto": "auto", "standard_only": "default"}
@@ -76,12 +76,11 @@ def _system(value: object, losses: Losses) -> tuple[Text, ...]:
 
 
 def _unattributed(block: Text, losses: Losses) -> Text:
-    """Without Claude Code's attribution line: it may change with every call, and a changed first line
-    makes a local server read the whole prompt again."""
-    if not block.text.startswith(_ATTRIBUTION):
+    text = without_line(block.text)
+    if text is block.text:
         return block
     losses.add("attribution_line")
-    return Text(block.text.partition("\n")[2].lstrip("\n"), block.cache)
+    return Text(text, block.cache)
 
 
 def _turn(value: object, at: int, losses: Losses) -> Turn:
