@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -69,8 +70,19 @@ class House:
     def receipts(self) -> list[Receipt]:
         """All receipts in the journal, as the files say at this moment."""
         segments = sorted((self.home / "ledger" / "journal").glob("*.ndjson"))
-        lines = [line for path in segments for line in path.read_bytes().split(b"\n") if line]
+        whole = [path.read_bytes().rpartition(b"\n")[0] for path in segments]  # the last may be half written
+        lines = [line for text in whole for line in text.split(b"\n") if line]
         return [decode_receipt(line) for line in lines if b'"kind":"call"' in line or b'"kind"' not in line]
+
+    def written(self) -> dict[Path, bytes]:
+        """Content of every file of its home folder, and of its log. What a running house takes away
+        meanwhile (half a tile of the log, when it is whole) is left out."""
+        found = {self.folder / "log": self.log.encode()}
+        for folder, _, names in os.walk(self.home):
+            for path in (Path(folder, name) for name in names):
+                with contextlib.suppress(FileNotFoundError):
+                    found[path] = path.read_bytes()
+        return found
 
     def new_receipts(self) -> list[Receipt]:
         """Those since the last asking."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import re
 import socket
 import time
@@ -206,7 +207,9 @@ def _header(line: str) -> tuple[str, str]:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on at this moment, for programs that must be told one."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
+    """A loopback port that nobody listens on at this moment, for programs that must be told one. Below those
+    that systems give to whoever asks for any, so that no other test is given it before it is used."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

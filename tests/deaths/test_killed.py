@@ -13,6 +13,7 @@ import pytest
 
 from freehold.core.deaths import Certificate
 from tests.deaths.stage import NAME, Stage, sees, stranger, text
+from tests.processes import runs
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
 
@@ -159,8 +160,7 @@ async def test_what_it_leaves_behind_goes_with_it(tmp_path: Path) -> None:
         assert len(children) == 3
         await stranger(f"kill -KILL {await stage.pid()}")
         await stage.death()
-        alive = [child for child in children if child.is_running() and child.status() != "zombie"]
-        assert not alive
+        assert not [child for child in children if runs(child.pid)]
 
 
 @pytest.mark.slow

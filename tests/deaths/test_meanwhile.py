@@ -10,7 +10,7 @@ import psutil
 
 from freehold.core.deaths import Certificate
 from tests.deaths.stage import BOUND_S, NAME, Stage, post, sees, stranger, text
-from tests.supervisor.keeping import runs
+from tests.processes import runs
 
 PROVEN = 90
 

@@ -36,12 +36,6 @@ async def until(check: Callable[[], object], within_s: float = 5.0) -> None:
             await asyncio.sleep(0.005)
 
 
-def runs(pid: int) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    return False
-
-
 def words(process: psutil.Process) -> str:
     """Its command line; nothing of one that is on its way out."""
     try:

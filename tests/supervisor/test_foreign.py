@@ -13,7 +13,8 @@ import pytest
 from freehold.core.deaths import ExitFacts
 from freehold.supervisor.foreign import ForeignProcess, NotOursError
 from freehold.supervisor.process import free_port
-from tests.supervisor.keeping import runs, until
+from tests.processes import runs
+from tests.supervisor.keeping import until
 
 _SERVER = """
 import signal, socket, subprocess, sys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -51,7 +52,8 @@ class Storm:
             await asyncio.sleep(0.15)
             for view in self._servers.views():
                 if view.pid is not None and view.state is ServerState.READY:
-                    os.kill(view.pid, number)
+                    with contextlib.suppress(ProcessLookupError):  # ended, and nobody has told of it yet
+                        os.kill(view.pid, number)
                     break
             await self._servers.restart(self._chance.choice(self._names))
 

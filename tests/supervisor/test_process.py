@@ -19,7 +19,8 @@ import pytest
 from freehold.core.deaths import ExitFacts
 from freehold.core.servers import Launch
 from freehold.supervisor.process import EngineProcess, OwnerLock, file_name, launch_key, log_path
-from tests.supervisor.keeping import SLEEPER, end, python, runs, server_folder, shell, until, words
+from tests.processes import runs
+from tests.supervisor.keeping import SLEEPER, end, python, server_folder, shell, until, words
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs what only Linux's kernel does")
 

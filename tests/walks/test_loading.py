@@ -13,6 +13,7 @@ import pytest
 
 from freehold.testing.tiny_model import model_path
 from tests.house import House
+from tests.processes import runs
 from tests.talk import DIALECTS, PATHS, asking, event_data, event_name
 from tests.wire import request_bytes
 
@@ -109,4 +110,4 @@ def test_a_client_that_leaves_while_the_model_loads_leaves_a_receipt(loading):
 
 def test_the_house_can_be_left_while_a_model_loads(loading):
     assert loading.house.stop() == 0
-    assert not psutil.pid_exists(loading._engine.pid) or loading._engine.status() == psutil.STATUS_ZOMBIE
+    assert not runs(loading._engine.pid)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from tests.house import STOP_S, House
+from tests.processes import runs
 
 COMMAND = [sys.executable, "-m", "freehold.testing.unruly", "--port", "{port}"]
 
@@ -52,7 +52,7 @@ def ask(house: House, **headers: str) -> Any:
 def test_a_killed_freehold_finds_its_server_again_without_loading_it(house: House) -> None:
     before = ready(house)["pid"]
     house.kill()
-    assert psutil.pid_exists(before), "the server lives on"
+    assert runs(before), "the server lives on"
     house.restart()
     after = ready(house)
     assert after["pid"] == before
@@ -63,7 +63,7 @@ def test_a_server_that_died_meanwhile_is_started_and_its_death_told(house: House
     before = ready(house)["pid"]
     house.kill()
     os.kill(before, signal.SIGSEGV)
-    until(lambda: not psutil.pid_exists(before) or psutil.Process(before).status() == "zombie")
+    until(lambda: not runs(before))
     house.restart()
     assert ready(house)["pid"] != before
     told = house.run("servers", "why", "a", "--json")
@@ -75,7 +75,7 @@ def test_a_server_that_nobody_configures_any_more_is_stopped(house: House) -> No
     house.kill()
     house.write_config({"servers": {"b": {"command": COMMAND}}})
     house.restart()
-    until(lambda: not psutil.pid_exists(before))
+    until(lambda: not runs(before))
 
 
 def test_a_hangup_reloads_and_kills_nothing(house: House) -> None:
@@ -93,12 +93,12 @@ def test_keeping_servers_over_an_orderly_stop(tmp_path: Path) -> None:
     house = House(tmp_path, {"keep_servers": True, "servers": section})
     before = ready(house)["pid"]
     assert house.stop() == 0
-    assert psutil.pid_exists(before)
+    assert runs(before)
     house.write_config({"servers": section})
     house.restart()
     assert ready(house)["pid"] == before
     assert house.stop() == 0
-    assert not psutil.pid_exists(before)
+    assert not runs(before)
 
 
 @pytest.mark.slow

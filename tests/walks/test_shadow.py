@@ -121,8 +121,9 @@ def test_its_calls_have_receipts_of_their_own_and_are_not_shadowed_or_chosen(
     assert "There is a hole in the plan." in asked
     assert "The plan has a hole in the middle." in asked
     house.stop()
-    kept = [path.read_bytes() for path in house.home.rglob("*") if path.is_file()]
-    assert not [data for data in kept if b"secret plan" in data or b"hole in the" in data]
+    assert not [
+        path for path, data in house.written().items() if b"secret plan" in data or b"hole in the" in data
+    ]
 
 
 @pytest.mark.parametrize("dialect", ["chat", "messages", "responses"])

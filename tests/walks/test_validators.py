@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from freehold.testing.standin import Behaviour, Standin
 from freehold.testing.standin.behaviour import ToolCall
 from tests.house import STOP_S, House, provider
+from tests.processes import runs
 from tests.talk import PATHS, asking
 from tests.walks.priced import ask, priced
 from tests.wire import request_bytes
@@ -96,14 +96,7 @@ def gone(house: House) -> bool:
     """Whether everything that the validator started has ended."""
     path = house.folder / "pids"
     pids = [int(word) for word in path.read_text().split()] if path.exists() else []
-    return len(pids) == 2 and not any(map(_runs, pids))
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    return len(pids) == 2 and not any(map(runs, pids))
 
 
 def until(true: Any) -> None:
