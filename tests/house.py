@@ -58,8 +58,8 @@ class House:
 
     @property
     def log(self) -> str:
-        """Everything the process has printed."""
-        return (self.folder / "log").read_text()
+        """Everything the process has printed; the end may be half a character, while it is being written."""
+        return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
 
     def wire(self, **kwargs: Any) -> Wire:
         return Wire(self.port, **kwargs)

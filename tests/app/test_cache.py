@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from freehold.app import cache as cache_module
 from freehold.app.cache import AGENT, HouseCache, HouseEmbedder, salt_of, vector_in
 from freehold.cache.answers import Hit, Ticket
 from freehold.cache.vectors import Vector
@@ -65,7 +66,9 @@ class Port:
 
 
 @pytest.fixture
-def port() -> Iterator[Port]:
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[Port]:
+    """It is waited for however slow this machine is."""
+    monkeypatch.setattr(cache_module, "_TIMEOUT_S", 60.0)
     opened = Port()
     yield opened
     opened.close()

@@ -13,7 +13,8 @@ from freehold.app.own_port import OwnPort
 
 
 class Port:
-    """Answers every call with the same bytes, and hangs up."""
+    """Answers every call with the same bytes, and hangs up; without any, it waits until the other side does,
+    which may be before its call is whole."""
 
     def __init__(self, said: bytes) -> None:
         self.said = said
@@ -21,14 +22,16 @@ class Port:
         self.gone = asyncio.Event()
 
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        self.asked = head + await reader.readexactly(length)
-        if self.said:
-            writer.write(self.said)
-        else:
-            await reader.read()
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            self.asked = head + await reader.readexactly(length)
+            if not self.said:
+                await reader.read()
+                self.gone.set()
+        except asyncio.IncompleteReadError:
             self.gone.set()
+        writer.write(self.said)
         writer.close()
 
 

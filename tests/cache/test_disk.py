@@ -31,7 +31,7 @@ class Loop:
 NOW_MS = time.time_ns() // 1_000_000
 
 
-def stored(body: bytes = b"{}", lives_ms: int = 3_600_000) -> Stored:
+def stored(body: bytes = b"{}", lives_ms: int = 86_400_000) -> Stored:
     return Stored(
         form="whole",
         status=200,

@@ -22,9 +22,11 @@ def answering(home: Path) -> Generator[Running8400]:
         home.mkdir(exist_ok=True)
         note = Running(url=server.url, pid=7, started_ms=1)
         (home / RUN_FILE).write_bytes(msgspec.json.encode(note))
-        yield server
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:  # also when the test fails: its thread would keep the tests' process from ending
+            server.shutdown()
+            thread.join()
 
 
 class Running8400(HTTPServer):
@@ -46,6 +48,7 @@ class _Handler(BaseHTTPRequestHandler):
         assert isinstance(self.server, Running8400)
         self.server.keys.append(self.headers.get("authorization"))
         self.server.asked.append(f"{self.command} {self.path}")
+        self.rfile.read(int(self.headers.get("content-length") or 0))  # what is unread at the end is a reset
         missing = (404, b'{"error": {"code": "not_found", "message": "there is no such thing"}}')
         status, body = self.server.answers.get(self.path, missing)
         self.send_response(status)

@@ -10,9 +10,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -43,12 +45,20 @@ CLAUDE = {
 }
 VIEW = msgspec.json.encode({"id": "t1", "tool": "Bash", "ok": True, "started_ms": 1})
 
+ASK_S = hook_post.ASK_S
+PATIENT_S = 30.0
+PATIENT = f"from freehold.cli import hook_post; hook_post.READ_S = hook_post.KEEP_S = {PATIENT_S};"
+"""The same in a process of its own."""
+
 Hook = Callable[..., Ran]
 
 
 @pytest.fixture
 def hook(freehold: Freehold, monkeypatch: pytest.MonkeyPatch) -> Hook:
-    """Runs the hook with an event on its first stream."""
+    """Runs the hook with an event on its first stream. It has time: a machine that pauses for a fifth of a
+    second changes no story but those about time."""
+    for bound in ("READ_S", "ASK_S", "KEEP_S"):
+        monkeypatch.setattr(hook_post, bound, PATIENT_S)
 
     def run(event: object, *arguments: str) -> Ran:
         data = event if isinstance(event, bytes) else json.dumps(event).encode()
@@ -203,8 +213,9 @@ def test_a_state_folder_that_cannot_be_written_breaks_nothing(hook: Hook, tmp_pa
 def test_an_event_is_kept_where_a_busy_machine_leaves_no_time_to_ask(
     hook: Hook, running: Running8400, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock_s = iter((0.0, 7.0))
-    monkeypatch.setattr(hook_post.time, "monotonic", lambda: next(clock_s))
+    clock_s = iter((0.0, PATIENT_S + 7.0))
+    clock = SimpleNamespace(monotonic=lambda: next(clock_s), time_ns=time.time_ns)
+    monkeypatch.setattr(hook_post, "time", clock)  # its own: other threads look at the real one
     ran = hook(CLAUDE)
     assert (ran.exit, running.asked) == (0, [])
     assert ran.err == "freehold hook: there was no time to ask Freehold; kept until Freehold answers\n"
@@ -223,7 +234,10 @@ def test_an_event_without_a_tool_is_told_in_the_agents_own_names(hook: Hook) -> 
     assert ran.err == "freehold hook: the event names no tool: `tool_name` is missing or empty\n"
 
 
-def test_one_that_never_answers_is_not_waited_for(hook: Hook, tmp_path: Path) -> None:
+def test_one_that_never_answers_is_not_waited_for(
+    hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hook_post, "ASK_S", ASK_S)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         home = tmp_path / "home"
         home.mkdir()
@@ -245,7 +259,7 @@ def test_a_stream_that_never_ends_is_not_waited_for(
 
 def test_it_starts_without_what_it_does_not_need(tmp_path: Path) -> None:
     code = (
-        "import sys; from freehold.cli.main import main; main(['hook', 'post-tool-use']); "
+        f"{PATIENT} import sys; from freehold.cli.main import main; main(['hook', 'post-tool-use']); "
         "print([name for name in ('typer', 'rich', 'asyncio', 'http.client') if name in sys.modules])"
     )
     env = os.environ | {"FREEHOLD_HOME": str(tmp_path)}
@@ -261,7 +275,8 @@ def test_it_starts_without_what_it_does_not_need(tmp_path: Path) -> None:
 
 
 def test_many_at_once_are_all_kept(hook: Hook, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "freehold", "hook", "post-tool-use", "--home", str(tmp_path / "home")]
+    code = f"{PATIENT} import sys; from freehold.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "hook", "post-tool-use", "--home", str(tmp_path / "home")]
     ends: list[int] = []
 
     def tell(number: int) -> None:

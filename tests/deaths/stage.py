@@ -124,8 +124,7 @@ class Stage:
         settings: dict[str, Any] = {
             "home": home,
             "live": QUICK,
-            "probe_timeout_s": 0.3,
-            "deep_timeout_s": 0.3,
+            "evidence_s": 30.0,
             "witness": Altered(self.witness, alter) if alter else self.witness,
             "cages": self.cages,
         }

@@ -43,7 +43,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_somebody_has_its_port(tmp_path: Path, thief: int) -> None:
-    async with Stage(tmp_path, pick_port=lambda: thief, load_timeout_s=5.0) as stage:
+    async with Stage(tmp_path, pick_port=lambda: thief) as stage:
         found = await stage.death()
     assert found.cause == "port-taken", found
     if sys.platform == "linux":
@@ -176,7 +176,8 @@ async def test_it_listens_and_loads_for_ever(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_it_hangs_after_it_was_ready(tmp_path: Path) -> None:
-    async with Stage(tmp_path, "--die-after", "ready", "--how", "hang", "--ignore-term") as stage:
+    flags = ("--die-after", "ready", "--how", "hang", "--ignore-term")
+    async with Stage(tmp_path, *flags, probe_timeout_s=0.3) as stage:
         found = await stage.death()
     assert found.cause == "hung" and found.confidence >= PROVEN and found.ready, found
     assert "silent" in text(found, "probe")
@@ -185,7 +186,7 @@ async def test_it_hangs_after_it_was_ready(tmp_path: Path) -> None:
 @pytest.mark.slow
 async def test_it_is_healthy_and_generates_nothing(tmp_path: Path) -> None:
     rules = LiveRules(probe_every_s=0.05, retry_every_s=0.02, deep_every_s=0.1)
-    async with Stage(tmp_path, "--mute", live=rules) as stage:
+    async with Stage(tmp_path, "--mute", live=rules, deep_timeout_s=0.3) as stage:
         found = await stage.death()
     assert found.cause == "hung" and found.confidence >= PROVEN, found
 
@@ -193,7 +194,8 @@ async def test_it_is_healthy_and_generates_nothing(tmp_path: Path) -> None:
 @pytest.mark.slow
 async def test_a_slow_one_that_works_is_left_alone(tmp_path: Path) -> None:
     rules = LiveRules(probe_every_s=0.05, retry_every_s=0.02, deep_every_s=0.1)
-    async with Stage(tmp_path, "--token-s", "0.15", live=rules, stall_timeout_s=0.5) as stage:
+    timeouts = {"stall_timeout_s": 0.5, "probe_timeout_s": 0.3, "deep_timeout_s": 0.3}
+    async with Stage(tmp_path, "--token-s", "0.15", live=rules, **timeouts) as stage:
         await stage.ready()
         assert b"[DONE]" in await stage.call()
         assert not stage.deaths

@@ -15,8 +15,11 @@ import msgspec
 
 from freehold.adapters.providers.catalog import build_catalog, configured_servers
 from freehold.adapters.providers.discover import Discovery
+from freehold.app.telemetry_rest import is_left
 from freehold.core.config_file import load_config
 from freehold.core.progress import RUN_FILE
+from freehold.costs.snapshot import TABLES
+from freehold.receipts.spool import waiting
 from freehold.web.control import StatusView
 from tests.docs.pages import ROOT, Block
 from tests.wire import Wire, free_port
@@ -44,7 +47,10 @@ class Reader:
     # -- Freehold
 
     def start(self, config: str = "") -> None:
-        """`make up`, as the README says it; without making an environment, and without looking around."""
+        """`make up`, as the README says it; without making an environment, and without looking around.
+
+        A reader's first call comes when the price table is there, which is made beside the first calls.
+        """
         options = f"--listen 127.0.0.1:{self._port} --no-discover"
         if config:
             self._write_config(config)
@@ -60,14 +66,15 @@ class Reader:
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_S
-        while "Freehold is ready." not in self.log:
+        while "Freehold is ready." not in self.log or not any((self.home / "prices").glob(TABLES)):
             assert self._process.poll() is None, self.log
             assert time.monotonic() < deadline, self.log
             time.sleep(0.02)
 
     @property
     def log(self) -> str:
-        return (self.folder / "up.log").read_text()
+        # The end may be half a character, while it is being written.
+        return (self.folder / "up.log").read_text(encoding="utf-8", errors="replace")
 
     def stop(self) -> None:
         """Ctrl-C."""
@@ -82,16 +89,18 @@ class Reader:
             raise
 
     def published(self) -> None:
-        """Receipts are signed within a second; a reader is slower than that, a test is not."""
+        """Receipts are signed within a second, and what programs told of calls and hooks of tools is in the
+        ledger within a few; a reader is slower than that, a test is not."""
         if not (self.home / RUN_FILE).exists():
             return
         deadline = time.monotonic() + START_S
         while True:
+            coming = waiting(self.home) or is_left(self.home)  # asked first: it goes from there to the ledger
             with Wire(int(self._port)) as wire:
                 ledger = msgspec.json.decode(wire.call("/api/v1/status").body, type=StatusView).ledger
-            if ledger.entries == ledger.signed == ledger.projected:
+            if not coming and ledger.entries == ledger.signed == ledger.projected:
                 return
-            assert time.monotonic() < deadline, ledger
+            assert time.monotonic() < deadline, (coming, ledger)
             time.sleep(0.02)
 
     # -- blocks

@@ -287,12 +287,20 @@ def test_a_full_send_buffer_is_told_to_the_call():
 # -- the pool, on real sockets
 
 
-def listener(backlog: int = 8) -> tuple[socket.socket, Origin]:
+def listener(backlog: int) -> tuple[socket.socket, Origin]:
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
     sock.listen(backlog)
     port = sock.getsockname()[1]
     return sock, Origin("127.0.0.1", port, False, b"h")
+
+
+@contextlib.contextmanager
+def closed() -> Any:
+    """An origin where nobody listens, and nobody else will meanwhile: its port is taken."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield Origin("127.0.0.1", sock.getsockname()[1], False, b"h")
 
 
 @contextlib.contextmanager
@@ -311,12 +319,11 @@ def black_hole() -> Any:
 
 
 async def test_a_place_where_nobody_listens_is_said_to_be_closed():
-    sock, origin = listener()
-    sock.close()
-    async with UpstreamPool(Limits()) as pool:
-        heard = Heard()
-        pool.send(origin, ASKED, heard)
-        await heard.over.wait()
+    with closed() as origin:
+        async with UpstreamPool(Limits()) as pool:
+            heard = Heard()
+            pool.send(origin, ASKED, heard)
+            await heard.over.wait()
     assert heard.ends[0].startswith(f"cannot connect to 127.0.0.1:{origin.port}:")
 
 
@@ -340,9 +347,7 @@ async def test_a_host_name_that_no_resolver_takes_is_a_failure_like_others():
 
 async def test_a_second_dial_of_the_same_call_can_be_given_up():
     """A call that dials again from within its failure must still own its new dial."""
-    closed, nowhere = listener()
-    closed.close()
-    with black_hole() as origin:
+    with closed() as nowhere, black_hole() as origin:
         async with UpstreamPool(Limits()) as pool:
             heard = Heard(then=lambda: pool.dial(origin, ASKED, heard))
             pool.dial(nowhere, ASKED, heard)

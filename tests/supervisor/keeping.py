@@ -36,14 +36,6 @@ async def until(check: Callable[[], object], within_s: float = 5.0) -> None:
             await asyncio.sleep(0.005)
 
 
-def words(process: psutil.Process) -> str:
-    """Its command line; nothing of one that is on its way out."""
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
-
-
 @contextlib.asynccontextmanager
 async def server_folder(home: Path, name: str = "x") -> AsyncIterator[Path]:
     """home/servers/NAME. What still works there when the test has ended is killed, and fails it."""

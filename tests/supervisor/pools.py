@@ -74,8 +74,8 @@ def spec(how: str, **changes: object) -> ServerSpec:
 
 
 def pool(folder: Path, seen: Seen, *specs: ServerSpec, **settings: object) -> ServerPool:
-    """Probed fast, unless `settings` say otherwise."""
-    chosen = PoolSettings(**{"home": folder, "live": QUICK, "probe_timeout_s": 0.2, **settings})  # type: ignore[arg-type]
+    """Probed often, and patiently as by default, unless `settings` say otherwise."""
+    chosen = PoolSettings(**{"home": folder, "live": QUICK, **settings})  # type: ignore[arg-type]
     engines = {"standin": StandinEngine(folder)}
     return ServerPool(specs, engines, chosen, on_change=seen.changed, on_death=seen.died)
 

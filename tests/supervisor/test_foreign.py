@@ -12,7 +12,7 @@ import pytest
 
 from freehold.core.deaths import ExitFacts
 from freehold.supervisor.foreign import ForeignProcess, NotOursError
-from freehold.supervisor.process import free_port
+from freehold.testing.standin import refused_port
 from tests.processes import runs
 from tests.supervisor.keeping import until
 
@@ -23,8 +23,8 @@ if sys.argv[1] == "stubborn":
     child = subprocess.Popen(["sleep", "600"])
     print(child.pid, flush=True)
 signal.signal(2, lambda *_: sys.exit(7))
-with socket.create_server(("127.0.0.1", int(sys.argv[2]))) as server:
-    print("up", flush=True)
+with socket.create_server(("127.0.0.1", 0)) as server:
+    print(server.getsockname()[1], flush=True)
     while True:
         server.accept()[0].close()
 """
@@ -40,14 +40,12 @@ class Stranger:
 
     @classmethod
     async def run(cls, how: str = "") -> Stranger:
-        port = free_port()
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", _SERVER, how, str(port)), stdout=asyncio.subprocess.PIPE
+            *(sys.executable, "-c", _SERVER, how), stdout=asyncio.subprocess.PIPE
         )
         assert process.stdout is not None
         child = int(await process.stdout.readline()) if how == "stubborn" else None
-        assert await process.stdout.readline() == b"up\n"
-        return cls(process, port, child)
+        return cls(process, int(await process.stdout.readline()), child)
 
 
 @pytest.fixture
@@ -70,8 +68,8 @@ async def test_it_is_found_by_its_port(stranger: Stranger) -> None:
 
 
 async def test_nobody_there_is_an_error(stranger: Stranger) -> None:
-    with pytest.raises(ConnectionRefusedError, match="nobody answers"):
-        await ForeignProcess.adopt(f"http://127.0.0.1:{free_port()}")
+    with refused_port() as port, pytest.raises(ConnectionRefusedError, match="nobody answers"):
+        await ForeignProcess.adopt(f"http://127.0.0.1:{port}")
 
 
 async def test_its_end_is_seen_without_being_its_parent(stranger: Stranger) -> None:

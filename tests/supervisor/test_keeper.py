@@ -74,11 +74,15 @@ async def test_the_first_words_are_found_after_a_rotation_also_behind_older_outp
 
 
 async def test_a_line_without_end_fills_no_memory_and_no_disk(folder: Path) -> None:
-    code = "import os, time\nfor _ in range(400): os.write(1, b'z' * 100_000)\ntime.sleep(600)"
+    code = (
+        "import os, time\nfor _ in range(400): os.write(1, b'z' * 100_000)\n"
+        "os.write(1, b'\\nend\\n'); time.sleep(600)"
+    )
     process = await EngineProcess.start(python(code), folder, port=1)
     keeper = psutil.Process(process.keeper_pid)
     await until(lambda: len(logs(folder)) == 4)
     assert keeper.memory_info().rss < 24e6
+    await until(lambda: process.last_lines(1) == ("end",))  # until then files are renamed
     assert sum(file.stat().st_size for file in logs(folder)) <= 4 * LOG_LIMIT_BYTES
     assert all(len(line) < 1010 for line in process.last_lines())
     await end(process)

@@ -33,17 +33,18 @@ async def _until(holds: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "words"),
+    ("mode", "probe_timeout_s", "words"),
     [
-        ("silent", "it took the connection and did not answer, 3 times in a row"),
-        ("busy", "it took the connection and did not answer, 3 times in a row"),
-        ("broken", "its health endpoint answered with an error, 3 times in a row"),
+        ("silent", 0.2, "it took the connection and did not answer, 3 times in a row"),
+        ("busy", 0.2, "it took the connection and did not answer, 3 times in a row"),
+        ("broken", 5.0, "its health endpoint answered with an error, 3 times in a row"),
     ],
 )
 async def test_an_idle_server_that_does_not_answer_is_ended_and_restarted(
-    tmp_path: Path, seen: Seen, mode: str, words: str
+    tmp_path: Path, seen: Seen, mode: str, probe_timeout_s: float, words: str
 ) -> None:
-    async with pool(tmp_path, seen, spec("ready", stop_timeout_s=0.2), probe_timeout_s=0.05) as servers:
+    hanging = spec("ready", stop_timeout_s=0.2)
+    async with pool(tmp_path, seen, hanging, probe_timeout_s=probe_timeout_s) as servers:
         servers.ensure_started("ready")
         first = await ready(servers, "ready")
         await become(first.base_url, mode)

@@ -10,8 +10,9 @@ import pytest
 
 from freehold.supervisor.liveness import Health
 from freehold.supervisor.probe import error_words, post, probe, probe_deep
-from freehold.supervisor.process import free_port
+from freehold.testing.standin import refused_port
 
+BOUND_S = 10.0
 Serve = Callable[[bytes | None], "asyncio.Future[str]"]
 
 
@@ -54,13 +55,14 @@ async def serving(answer: bytes | None) -> AsyncIterator[str]:
 )
 async def test_what_an_answer_says_of_health(answer: bytes | None, health: Health) -> None:
     async with serving(answer) as url:
-        assert await probe(url, "/health", 0.2) is health
+        assert await probe(url, "/health", 0.2 if answer is None else BOUND_S) is health
 
 
 async def test_a_port_where_nobody_listens_refuses() -> None:
-    url = f"http://127.0.0.1:{free_port()}"
-    assert await probe(url, "/health") is Health.REFUSED
-    assert await probe_deep(url, "/one", b"{}", 1.0) is Health.NO_TOKENS
+    with refused_port() as port:
+        url = f"http://127.0.0.1:{port}"
+        assert await probe(url, "/health", BOUND_S) is Health.REFUSED
+        assert await probe_deep(url, "/one", b"{}", BOUND_S) is Health.NO_TOKENS
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ async def test_a_port_where_nobody_listens_refuses() -> None:
 )
 async def test_what_an_answer_to_a_generation_says(status: int, health: Health) -> None:
     async with serving(b"HTTP/1.1 %d X\r\ncontent-type: a\r\n\r\n{}" % status) as url:
-        assert await probe_deep(url, "/one", b"{}", 1.0) is health
+        assert await probe_deep(url, "/one", b"{}", BOUND_S) is health
 
 
 async def test_one_that_takes_the_request_and_says_nothing_generates_nothing() -> None:

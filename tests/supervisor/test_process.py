@@ -20,7 +20,7 @@ from freehold.core.deaths import ExitFacts
 from freehold.core.servers import Launch
 from freehold.supervisor.process import EngineProcess, OwnerLock, file_name, launch_key, log_path
 from tests.processes import runs
-from tests.supervisor.keeping import SLEEPER, end, python, server_folder, shell, until, words
+from tests.supervisor.keeping import SLEEPER, concerns, end, python, server_folder, shell, until
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs what only Linux's kernel does")
 
@@ -125,7 +125,7 @@ async def test_a_start_that_is_given_up_leaves_nothing(folder: Path) -> None:
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting
-    await until(lambda: not any(str(folder) in words(p) for p in psutil.Process().children()))
+    await until(lambda: not any(concerns(process, folder) for process in psutil.process_iter()))
 
 
 # Stopped
@@ -173,7 +173,7 @@ async def test_what_a_dead_engine_left_behind_is_ended_too(folder: Path) -> None
 
 async def test_a_new_freehold_finds_what_a_killed_one_left_running(folder: Path) -> None:
     pid, keeper = await freehold_that_dies(
-        folder, "echo loaded; trap 'echo bye; exit 5' TERM; sleep 600 & wait"
+        folder, "trap 'echo bye; exit 5' TERM; echo loaded; sleep 600 & wait"
     )
     process = EngineProcess.find(folder)
     assert process is not None
@@ -288,7 +288,9 @@ async def test_the_key_of_a_launch_tells_whether_it_is_the_same(folder: Path) ->
 
 async def test_closing_the_terminal_and_a_hangup_kill_nothing(folder: Path) -> None:
     ours, theirs = pty.openpty()
-    code = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n" + _FREEHOLD
+    code = "import fcntl, signal, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+    code += "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # ignored where the tests run under nohup
+    code += _FREEHOLD
     freehold = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", code, str(folder), "sleep 600"),
         stdin=theirs,
@@ -323,7 +325,7 @@ async def test_an_engine_dies_with_its_keeper_and_all_that_it_started(folder: Pa
 
 @linux
 async def test_a_halted_keeper_does_not_hold_up_a_stop(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("freehold.supervisor.process._KILL_WAIT_S", 0.1)
+    monkeypatch.setattr("freehold.supervisor.process._KILL_WAIT_S", 0.5)  # twice that for the keeper's end
     process = await EngineProcess.start(SLEEPER, folder, port=1)
     os.kill(process.keeper_pid, signal.SIGSTOP)
     assert await process.stop(signal.SIGTERM, 0.1, "over") == ExitFacts(

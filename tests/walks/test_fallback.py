@@ -127,14 +127,15 @@ def test_a_long_retry_after_is_handed_to_the_caller_at_once(town, model):
 
 
 def test_retry_after_in_milliseconds_and_as_a_date_is_understood(town, model):
-    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=4), usegmt=True)  # cut to a whole second
     for headers, at_least_s, at_most_s in (
         ({"retry-after-ms": "400", "retry-after": "60"}, 0.4, 2),
-        ({"retry-after": soon}, 0.5, 5),
+        ({"retry-after": "soon"}, 0.5, 5),
     ):
         other = town.model()
-        town.alpha.script(Behaviour(status=429, headers=headers))
         began = time.monotonic()
+        if headers["retry-after"] == "soon":  # from now on, cut to a whole second
+            headers["retry-after"] = format_datetime(datetime.now(UTC) + timedelta(seconds=4), usegmt=True)
+        town.alpha.script(Behaviour(status=429, headers=headers))
         assert ask(town, f"alpha/{other}").status == 200
         assert at_least_s <= time.monotonic() - began < at_most_s
 

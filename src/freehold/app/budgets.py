@@ -55,10 +55,10 @@ class HouseBudgets:
         rules = rules_of(budgets)
         standing = standing_of(read_segments(home / FOLDER))
         spending = read_spending(home, wanted_of(rules, now_ms))
-        book = book_of(rules, spending, standing)
+        book = book_of(rules, spending, standing, now_ms)
         told: tuple[BudgetEvent, ...] = ()
         for posting in expire(standing, _receipted(home, standing, spending)):
-            told += book.expired(posting, again=False)
+            told += book.expired(posting, now_ms)
         file = PostingsFile(home / FOLDER, book.opening())
         book.write_to(file)
         opened = cls(home, book, file, say)
@@ -105,6 +105,7 @@ class HouseBudgets:
 
     def views(self, now_ms: int) -> tuple[BudgetView, ...]:
         """How all budgets stand."""
+        self.book.lapse(now_ms)
         return views(self.book.rules, self.book.accounts(), now_ms)
 
     def spent(self, receipt: Receipt) -> None:
@@ -151,7 +152,7 @@ def look(home: Path, budgets: Sequence[BudgetConfig], now_ms: int) -> tuple[Budg
     rules = rules_of(budgets)
     standing = standing_of(read_segments(home / FOLDER))
     spending = read_spending(home, wanted_of(rules, now_ms))
-    book = book_of(rules, spending, standing)
+    book = book_of(rules, spending, standing, now_ms)
     receipted = _receipted(home, standing, spending)
     for posting in standing.open.values():
         if call_of(posting.key) not in receipted:
@@ -173,7 +174,7 @@ def _wanted(rule: Rule, now_ms: int) -> Wanted:
     )
 
 
-def book_of(rules: Sequence[Rule], spending: Spending, standing: Standing) -> BudgetBook:
+def book_of(rules: Sequence[Rule], spending: Spending, standing: Standing, now_ms: int) -> BudgetBook:
     """What was spent, what has expired before, and loans; holds are left to the caller."""
     book = BudgetBook(rules)
     for rule, sums in zip(rules, spending.sums, strict=True):
@@ -182,9 +183,10 @@ def book_of(rules: Sequence[Rule], spending: Spending, standing: Standing) -> Bu
         for payer, nanos in payments(receipt):
             book.spent(payer, nanos, receipt.started_ms)
     for posting in standing.expired:
-        book.expired(posting, again=True)
+        book.expired(posting, now_ms)
     for posting in standing.moved:
         book.moved(posting)
+    book.took_stock(now_ms)
     return book
 
 

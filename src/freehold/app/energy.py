@@ -16,6 +16,7 @@ import msgspec
 
 from freehold.adapters.power.watts import Watts
 from freehold.app.price_table import keep_document
+from freehold.app.to_the_end import to_the_end
 from freehold.app.whole_file import replace_file
 from freehold.core.clock import Clock
 from freehold.core.config_prices import EnergyConfig
@@ -82,7 +83,7 @@ class HouseEnergy:
                 await self.sample()
                 count += 1
                 if count % KEEP_EVERY == 0:
-                    await asyncio.to_thread(self._write, self._summed(), self._tokens())
+                    await to_the_end(self._write, self._summed(), self._tokens())
                 await asyncio.sleep(SAMPLE_S)
         finally:
             self._write(self._summed(), self._tokens())

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from pathlib import Path
 
+from freehold.app.to_the_end import to_the_end
 from freehold.core.clock import Clock
 from freehold.costs.limits.book import LimitBook, views_of
 from freehold.costs.limits.window import LimitView
@@ -32,7 +33,7 @@ class HouseLimits:
                 await asyncio.sleep(KEEP_S)
                 if self.book.changes != self._kept:
                     document = self._taken()
-                    await asyncio.to_thread(self._write, document)
+                    await to_the_end(self._write, document)
         finally:
             if self.book.changes != self._kept:
                 self._write(self._taken())

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from freehold.cache.answers import AnswerCounts
 from freehold.core.clock import Clock
-from freehold.receipts.journal import LedgerError
 from freehold.receipts.meters import MeterReader, Pace, Timing, paces
-from freehold.receipts.query import open_readonly
+from freehold.receipts.snapshot import snapshot
 from freehold.web.control import BOUNDS_S, DeploymentMeter, Histogram, ServerSpeed
 from freehold.web.money import CacheMeter
 
@@ -37,12 +36,11 @@ class Meters:
         """Count what was published since the last time. Never raises: no database yet is no calls yet."""
         with self._lock:
             reader = self._reader
-            try:
-                with open_readonly(self._home) as db:
-                    reader.catch_up(db)
-                    self._paces = paces(db, self._clock.now_ms())
-            except LedgerError:
-                return
+            with snapshot(self._home) as (db, _):
+                if db is None:
+                    return
+                reader.catch_up(db)
+                self._paces = paces(db, self._clock.now_ms())
             self._kept_calls, self._kept_nanos = dict(reader.kept_calls), dict(reader.kept_nanos)
             self._deployments = tuple(
                 DeploymentMeter(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from freehold.app.to_the_end import to_the_end
 from freehold.app.whole_file import replace_file
 from freehold.core.clock import Clock
 from freehold.core.errors import FreeholdError
@@ -127,7 +128,7 @@ class OutcomeBook:
         self._unsaved = 0
         tallies = {task: dict(row) for task, row in self._router.beliefs.tallies.items()}
         data = msgspec.json.encode(_File(entries=self._entries(), tallies=tallies))
-        await asyncio.to_thread(replace_file, self._home / FILE, data)
+        await to_the_end(replace_file, self._home / FILE, data)
         if self._learned is not None:
             await self._save_learned(self._learned)
         if self._router.jury is not None:
@@ -137,14 +138,14 @@ class OutcomeBook:
         from freehold.routing.learned import grown  # noqa: PLC0415 - it is there already
 
         due, kept = learned.due, learned.kept()
-        await asyncio.to_thread(replace_file, self._home / LEARNED, kept)
+        await to_the_end(replace_file, self._home / LEARNED, kept)
         estimator = await asyncio.to_thread(grown, kept) if due else None
         if estimator is not None:
             learned.use(estimator)
 
     async def _save_jury(self, jury: Jury) -> None:
         due, kept = jury.due, jury.kept()
-        await asyncio.to_thread(replace_file, self._home / AGREEMENT, kept)
+        await to_the_end(replace_file, self._home / AGREEMENT, kept)
         grown = await asyncio.to_thread(jury.grown, kept) if due else None
         if grown is not None:
             jury.use(grown)

@@ -30,7 +30,7 @@ from freehold.core.servers import ServerSpec
 from freehold.gateway.gateway import Gateway
 from freehold.gateway.parts import Parts
 from freehold.receipts.entries import Receipt
-from freehold.receipts.ledger import Ledger
+from freehold.receipts.ledger import Ledger, LedgerError
 from freehold.routing.router import Router
 from freehold.routing.world import Place
 
@@ -89,7 +89,9 @@ class OptionalRooms:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.telemetry is not None:
-            await self.telemetry.settle()
+            with contextlib.suppress(LedgerError):  # told already; it rests on the disk for the next start
+                await self.telemetry.settle()
+            self.telemetry.close()
         if self.outcomes is not None:
             with contextlib.suppress(OSError):
                 await self.outcomes.save()

@@ -21,6 +21,7 @@ import msgspec
 from freehold.app.outcomes import OutcomeBook
 from freehold.app.own_port import OwnAnswer, OwnPort
 from freehold.app.shadow_tally import load_tallies, note_of, save_tallies, task_views
+from freehold.app.to_the_end import to_the_end
 from freehold.cache.gather import gathered
 from freehold.core.clock import Clock
 from freehold.core.servers import ServerState
@@ -208,7 +209,7 @@ class HouseShadow:
         if self._unsaved >= _SAVE_EVERY:
             self._unsaved = 0
             with contextlib.suppress(OSError):
-                await asyncio.to_thread(save_tallies, self._home, self._tallies, self._book.entries())
+                await to_the_end(save_tallies, self._home, self._tallies, self._book.entries())
 
     async def _compare(self, call: ShadowCall) -> None:
         plan, answer = call.plan, _answer_of(call)

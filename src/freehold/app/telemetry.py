@@ -78,6 +78,7 @@ class HouseTelemetry:
         """When it is due, in which file it stands, and what it is."""
         self._rest = RestLog(home)
         self._took_up = False
+        self._taking_up = asyncio.Lock()
         self._arrived = asyncio.Event()
         self._bytes = 0
         self._reader = asyncio.Semaphore(1)
@@ -197,11 +198,13 @@ class HouseTelemetry:
 
     async def _take_up(self) -> None:
         """What an earlier run was told, and was killed before it decided."""
-        if self._took_up:
-            return
-        self._took_up = True
+        async with self._taking_up:
+            if self._took_up:
+                return
+            left = await asyncio.to_thread(lambda: list(self._rest.left()))
+            self._took_up = True
         now_s = self._clock.monotonic_s()
-        for number, kept in await asyncio.to_thread(lambda: list(self._rest.left())):
+        for number, kept in left:
             self._memory.recent.link({(trace, span): parent for trace, span, parent in kept.parents})
             self._resting += [(now_s, number, each) for each in kept.observed]
         if self._resting:
@@ -258,7 +261,8 @@ class HouseTelemetry:
         try:
             for _ in self._decisions(deque(self._ordered([each for _, each in self._take(None)]))):
                 pass
-            self._rest.decided(None)
+            if self._took_up:  # else there are files that nobody has read: the next start does
+                self._rest.decided(None)
         except LedgerError as error:
             complain(f"the last calls that telemetry told of could not be recorded: {error}")
 

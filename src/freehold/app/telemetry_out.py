@@ -22,6 +22,7 @@ import msgspec
 from freehold import __version__
 from freehold.adapters.telemetry.genai_spans import encoded, span_id_of, trace_id_of, traces
 from freehold.adapters.telemetry.sender import Sender, SendOutcome
+from freehold.app.to_the_end import to_the_end
 from freehold.core.catalog import Provider
 from freehold.core.config_telemetry import TelemetryConfig
 from freehold.core.observed import CallSpan, ToolSpan, Try
@@ -151,7 +152,7 @@ class SpanExport:
         self._count(outcome, part, complain)
         self._retry_s = _FIRST_RETRY_S
         self._next = part.upto
-        await asyncio.to_thread(self._write_cursor, part.upto)
+        await to_the_end(self._write_cursor, part.upto)
         return 0.0
 
     async def _post(self, sender: Sender, part: _Part) -> SendOutcome:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -81,7 +80,7 @@ class ToolBook:
     def _find(self, receipt_id: str) -> Receipt | None:
         try:
             return find(self._home, receipt_id)[1]
-        except (LedgerError, sqlite3.OperationalError):  # there is none, or no database yet
+        except LedgerError:  # there is none
             return None
 
 

@@ -65,6 +65,7 @@ class Gateway(Places):
         """Why no call may be made now: an answer without a receipt is not given."""
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
+        self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Gateway:
@@ -92,6 +93,7 @@ class Gateway(Places):
 
     async def drain(self, within_s: float) -> None:
         """Let calls in flight end, and their last bytes leave; returns when all is quiet or time is up."""
+        self._draining = True
         for connection in list(self._connections):
             connection.drain()
         if self.sharing is not None:
@@ -138,6 +140,8 @@ class Gateway(Places):
 
     def opened(self, connection: ServerConnection) -> bool:
         self._connections.add(connection)
+        if self._draining:  # accepted in the turn in which the listening ended
+            self.loop.call_soon(connection.drain)
         return len(self._connections) <= self.limits.connections
 
     def closed(self, connection: ServerConnection) -> None:

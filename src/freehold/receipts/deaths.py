@@ -14,15 +14,14 @@ import msgspec
 from freehold.core.deaths import Certificate, Clue
 from freehold.receipts.entries import Receipt, decode_receipt
 from freehold.receipts.log_folder import LogFolder, LogReader
-from freehold.receipts.query import Filter, list_receipts, open_readonly
-from freehold.receipts.statements import statements
+from freehold.receipts.query import Filter, list_receipts, receipts_now
+from freehold.receipts.snapshot import entries_from
 
 DEATH = "death"
 LARGEST_DETAIL = 48 * 1024
 """Bytes of the certificate as it stands in the entry: JSON within JSON, its quotes escaped."""
 _LONGEST_TEXT = 1_000
 _MOST_ITEMS = 200
-_BATCH = 256
 
 
 def death_receipt(certificate: Certificate, receipt_id: str, now_ms: int) -> Receipt:
@@ -64,25 +63,21 @@ def certificates(home: Path, server: str = "", limit: int = 20) -> list[Certific
     Also those that the projection does not have yet. Reads files: not for the hot path. Raises LedgerError
     when there is no ledger, or when it is damaged there.
     """
-    folder = LogFolder(home / "ledger")
-    with open_readonly(home) as db:
-        position: int = db.execute(statements("projection")["progress"]).fetchone()[0]
-        rows = list_receipts(db, Filter(kind=DEATH, server=server, limit=limit))
-    found = [receipt for receipt in _after(folder, position) if server in ("", receipt.server)]
+    with receipts_now(home) as (db, position):
+        rows = list_receipts(db, Filter(kind=DEATH, server=server, limit=limit)) if db is not None else []
+    found = [receipt for receipt in _after(home, position) if server in ("", receipt.server)]
     found.reverse()
+    folder = LogFolder(home / "ledger")
     for row in rows[: max(limit - len(found), 0)]:
         with LogReader(folder, row.seq) as reader:
             found += [decode_receipt(entry) for entry in reader.read(1)]
     return [certificate_of(receipt) for receipt in found[:limit]]
 
 
-def _after(folder: LogFolder, position: int) -> list[Receipt]:
+def _after(home: Path, position: int) -> list[Receipt]:
     """Deaths among the entries that are not projected yet, oldest first."""
-    found: list[Receipt] = []
     mark = f'"kind":"{DEATH}"'.encode()
-    with LogReader(folder, position) as reader:
-        while entries := reader.read(_BATCH):
-            found += [decode_receipt(entry) for entry in entries if mark in entry]
+    found = [decode_receipt(entry) for _, entry in entries_from(home, position) if mark in entry]
     return [receipt for receipt in found if receipt.kind == DEATH]
 
 

@@ -193,11 +193,10 @@ class LogReader:
         return max((each for each in existing if each.first <= self.index), default=None)
 
     def _next_exists(self) -> bool:
-        """True when a segment starts at the next entry, so that the open one is finished."""
-        return any(
-            each.first == self.index and each.first != self._first_of_open()
-            for each in segments(self._folder.path)
-        )
+        """True when the open segment is finished: another starts at the next entry, or it was sealed, as
+        those after it may be by now."""
+        firsts = {each.first for each in segments(self._folder.path)}
+        return self._first_of_open() not in firsts or self.index in firsts - {self._first_of_open()}
 
     def _first_of_open(self) -> int:
         return self._segment.first if self._segment else -1

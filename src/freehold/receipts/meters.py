@@ -101,7 +101,7 @@ class MeterReader:
         for kind, calls, saved_nanos in db.execute(sql["kept"], span):
             self.kept_calls[kind] += calls
             self.kept_nanos[kind] += saved_nanos
-        self._seen = newest
+        self._seen = max(self._seen, newest)  # at the start the database may be behind the log
 
     def _meter(self, deployment: str) -> Meter:
         """Its own, or that of all who came after `MOST`: one that has its own keeps it, so all only rise."""

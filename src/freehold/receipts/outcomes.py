@@ -6,22 +6,18 @@ says so. It stands in the table `calls` like every entry, but is no call and cos
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from freehold.receipts.entries import Receipt, decode_receipt
-from freehold.receipts.journal import LedgerError
 from freehold.receipts.log_folder import LogFolder, LogReader
-from freehold.receipts.query import open_readonly
-from freehold.receipts.statements import statements
+from freehold.receipts.snapshot import entries_from, snapshot
 
 OUTCOME = "outcome"
 PPM = 1_000_000
 _LONGEST_NOTE = 500
-_BATCH = 256
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,31 +92,21 @@ def outcomes(home: Path, since_index: int = 0) -> Iterator[Said]:
 
     Reads files: not for the hot path. Raises LedgerError when the log is damaged.
     """
-    folder = LogFolder(home / "ledger")
-    rows, position = _projected(home, since_index)
-    for index in rows:
-        with LogReader(folder, index) as reader:
-            yield from _read(reader.read(1))
-    with LogReader(folder, max(position, since_index)) as reader:
-        while entries := reader.read(_BATCH):
-            yield from _read(entries)
-
-
-def _projected(home: Path, since_index: int) -> tuple[list[int], int]:
-    """Indexes of outcomes that the projection has, and how far it is; the log alone has to do where there is
-    no projection (yet)."""
-    try:
-        with open_readonly(home) as db:
-            position: int = db.execute(statements("projection")["progress"]).fetchone()[0]
+    rows: list[int] = []
+    with snapshot(home) as (db, position):
+        if db is not None:
             found = db.execute(
                 "SELECT seq FROM calls WHERE seq >= ? AND kind = 'outcome' ORDER BY seq", (since_index,)
             )
-            return [index for (index,) in found], position
-    except (LedgerError, sqlite3.OperationalError):
-        return [], 0
+            rows = [index for (index,) in found]
+    folder = LogFolder(home / "ledger")
+    for index in rows:
+        with LogReader(folder, index) as reader:
+            yield from _read(reader.read(1))
+    yield from _read(entry for _, entry in entries_from(home, max(position, since_index)))
 
 
-def _read(entries: list[bytes]) -> Iterator[Said]:
+def _read(entries: Iterable[bytes]) -> Iterator[Said]:
     mark = b'"kind":"outcome"'
     for entry in entries:
         if mark in entry and (said := outcome_of(decode_receipt(entry))) is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -18,11 +18,11 @@ from freehold.receipts.journal import LedgerError
 from freehold.receipts.log_folder import LogFolder, LogReader
 from freehold.receipts.projection import DATABASE
 from freehold.receipts.rows import COLUMNS
+from freehold.receipts.snapshot import entries_from, snapshot
 from freehold.receipts.statements import statements
 
 _HOUR_MS = 3_600_000
 _FOR_EVER = 1 << 40
-_FOLLOW = 256
 
 Kind = Literal["call", "death", "outcome", "tool"]
 _KINDS: dict[str, str] = {kind: f"kind = '{kind}'" for kind in get_args(Kind)}
@@ -155,19 +155,34 @@ class CostRow:
 
 @contextmanager
 def open_readonly(home: Path) -> Generator[sqlite3.Connection]:
-    """A reading connection to the projection of a home folder. Raises LedgerError when there is none."""
+    """A reading connection to the projection of a home folder. Raises LedgerError when there is none, or
+    it is only just being made."""
     path = home / DATABASE
     if not path.is_file():
-        raise LedgerError(
-            f"there are no receipts in {home}: start Freehold once, "
-            "or make the database from the log with `freehold receipts rebuild`"
-        )
-    db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
-    try:
+        raise _nothing_in(home)
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=10.0)) as db:
         db.execute("PRAGMA query_only = ON")
+        if not db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'progress'").fetchone()[0]:
+            raise LedgerError(
+                f"the database of receipts in {home} is only just being made: ask again in a moment"
+            )
         yield db
-    finally:
-        db.close()
+
+
+@contextmanager
+def receipts_now(home: Path) -> Generator[tuple[sqlite3.Connection | None, int]]:
+    """As `snapshot`. Raises LedgerError when the home folder has neither a projection nor a log."""
+    with snapshot(home) as (db, position):
+        if db is None and not (home / "ledger" / "journal").is_dir():
+            raise _nothing_in(home)
+        yield db, position
+
+
+def _nothing_in(home: Path) -> LedgerError:
+    return LedgerError(
+        f"there are no receipts in {home}: start Freehold once, "
+        "or make the database from the log with `freehold receipts rebuild`"
+    )
 
 
 def list_receipts(db: sqlite3.Connection, wanted: Filter) -> list[Row]:
@@ -191,10 +206,12 @@ def find(home: Path, receipt_id: str) -> tuple[int, Receipt]:
 
     Raises LedgerError when there is none, or when several begin so.
     """
-    with open_readonly(home) as db:
-        position: int = db.execute(statements("projection")["progress"]).fetchone()[0]
-        exact = db.execute(statements("reports")["find_call"], {"id": receipt_id}).fetchone()
-        matches = [] if exact or not receipt_id else list_receipts(db, Filter(id_prefix=receipt_id, limit=2))
+    exact, matches = None, list[Row]()
+    with receipts_now(home) as (db, position):
+        if db is not None:
+            exact = db.execute(statements("reports")["find_call"], {"id": receipt_id}).fetchone()
+        if db is not None and receipt_id and not exact:
+            matches = list_receipts(db, Filter(id_prefix=receipt_id, limit=2))
     folder = LogFolder(home / "ledger")
     if exact:
         return exact[0], _entry(folder, exact[0])
@@ -204,7 +221,7 @@ def find(home: Path, receipt_id: str) -> tuple[int, Receipt]:
         raise LedgerError(
             f"several receipts begin with {receipt_id!r}, for example {matches[0].id} and {matches[1].id}"
         )
-    return _find_in_tail(folder, position, receipt_id)
+    return _find_in_tail(home, position, receipt_id)
 
 
 def entries_at(home: Path, indexes: Iterable[int]) -> dict[int, Receipt]:
@@ -286,12 +303,10 @@ def _entry(folder: LogFolder, index: int) -> Receipt:
     return decode_receipt(entries[0])
 
 
-def _find_in_tail(folder: LogFolder, position: int, receipt_id: str) -> tuple[int, Receipt]:
-    with LogReader(folder, position) as reader:
-        while entries := reader.read(_FOLLOW):
-            for at, entry in enumerate(entries, reader.index - len(entries)):
-                if receipt_id and receipt_id.encode() in entry:
-                    receipt = decode_receipt(entry)
-                    if receipt.id.startswith(receipt_id):
-                        return at, receipt
-    raise LedgerError(f"there is no receipt {receipt_id!r} in {folder.path.parent}")
+def _find_in_tail(home: Path, position: int, receipt_id: str) -> tuple[int, Receipt]:
+    for at, entry in entries_from(home, position) if receipt_id else ():
+        if receipt_id.encode() in entry:
+            receipt = decode_receipt(entry)
+            if receipt.id.startswith(receipt_id):
+                return at, receipt
+    raise LedgerError(f"there is no receipt {receipt_id!r} in {home}")

@@ -7,21 +7,18 @@ Sums are of receipts by the time at which their calls started. Reads files; not 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from freehold.receipts.entries import Receipt, decode_receipt
-from freehold.receipts.log_folder import LogFolder, LogReader
-from freehold.receipts.projection import DATABASE
+from freehold.receipts.snapshot import entries_from, snapshot
 from freehold.receipts.statements import statements
 
 HOUR_MS = 3_600_000
 _FOR_EVER_HOURS = 1 << 40
-_FOLLOW = 256
 _ALL_TIME_MS = 1 << 60
 
 Dimension = Literal["all", "provider", "model", "project", "agent", "session", "task", "key"]
@@ -65,10 +62,9 @@ class Spending(msgspec.Struct, frozen=True):
 
 def read_spending(home: Path, wanted: Sequence[Wanted]) -> Spending:
     """Reads the projection and then the log behind it. Raises LedgerError when the log has a hole."""
-    position, sums = 0, tuple[tuple[Spent, ...], ...](() for _ in wanted)
-    with _snapshot(home) as db:
+    sums = tuple[tuple[Spent, ...], ...](() for _ in wanted)
+    with snapshot(home) as (db, position):
         if db is not None:
-            position = db.execute(statements("projection")["progress"]).fetchone()[0]
             sums = tuple(tuple(_spent(db, one)) for one in wanted)
     return Spending(sums, tuple(_newer(home, position)))
 
@@ -77,26 +73,12 @@ def cost_known(home: Path, ids: Iterable[str], newer: Iterable[Receipt]) -> dict
     """Of calls by their id: whether the receipt knows what the call cost. Calls without one are left out."""
     wanted = set(ids)
     known = {each.id: each.cost_state != "unknown" for each in newer if each.id in wanted}
-    with _snapshot(home) as db:
+    with snapshot(home) as (db, _):
         if db is not None and wanted:
             asked = {"ids": msgspec.json.encode(sorted(wanted)).decode()}
             rows = db.execute(statements("spend")["cost_states"], asked)
             known |= {receipt_id: state != "unknown" for receipt_id, state in rows}
     return known
-
-
-@contextmanager
-def _snapshot(home: Path) -> Generator[sqlite3.Connection | None]:
-    """The projection at one moment; None where there is none, or it is only just being made."""
-    path = home / DATABASE
-    if not path.is_file():
-        yield None
-        return
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=10.0)) as db:
-        db.execute("PRAGMA query_only = ON")
-        db.execute("BEGIN")
-        made = db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'progress'").fetchone()[0]
-        yield db if made else None
 
 
 def _spent(db: sqlite3.Connection, wanted: Wanted) -> Iterator[Spent]:
@@ -132,14 +114,10 @@ def _filled(name: str, dimension: Dimension) -> str:
 
 
 def _newer(home: Path, position: int) -> Iterator[Receipt]:
-    if not (home / "ledger" / "journal").is_dir():
-        return
-    with LogReader(LogFolder(home / "ledger"), position) as reader:
-        while entries := reader.read(_FOLLOW):
-            for entry in entries:
-                try:
-                    receipt = decode_receipt(entry)
-                except msgspec.MsgspecError:
-                    continue
-                if receipt.kind == "call":
-                    yield receipt
+    for _, entry in entries_from(home, position):
+        try:
+            receipt = decode_receipt(entry)
+        except msgspec.MsgspecError:
+            continue
+        if receipt.kind == "call":
+            yield receipt

@@ -104,8 +104,8 @@ class AdoptedLife:
             self._leasing.open(self._spec.adopt)
             reason = await self._watch(running, exited)
             self._leasing.close()
-            if exited.done():
-                await self._ended(running, exited.result())
+            if exited.done() or process.ended:  # how it ended may take a moment to learn
+                await self._ended(running, await exited)
                 return
             if (order := self.orders.now) is not None and process.ours and order.then != "leave":
                 reason = order.reason

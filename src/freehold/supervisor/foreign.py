@@ -65,6 +65,11 @@ class ForeignProcess:
             found._end.hold()
         return found
 
+    @property
+    def ended(self) -> bool:
+        """It runs no more, as far as can be seen; `wait` tells how it ended, or is about to."""
+        return self.pid is not None and not alive(self.pid, self._birth)
+
     def orders(self) -> tuple[Order, ...]:
         return tuple(self._orders)
 

@@ -73,9 +73,10 @@ class Leasing:
         self._broken.clear()
         return (*broken, *leases)
 
-    def unbreak(self) -> None:
-        """The server lives: what broke has another reason."""
-        self._broken.clear()
+    def unbreak(self, until_s: float) -> None:
+        """The server lived at this time (monotonic): what broke before has another reason."""
+        while self._broken and self._broken[0][0] <= until_s:
+            self._broken.popleft()
 
     def take(self, ask: LeaseAsk) -> Lease | None:
         base_url = self.base_url

@@ -269,11 +269,12 @@ class Life:
 
     async def _look(self, running: Running, kind: Kind, exited: asyncio.Future[ExitFacts]) -> None:
         was_idle = not self._leasing.slots.in_flight
+        began_s = self._clock.monotonic_s()
         probed = await self._while_nothing_else(running.watch.look(kind, running.process.pid), exited)
         if probed is None:
             return
         if probed.result is Health.READY:
-            self._leasing.unbreak()
+            self._leasing.unbreak(began_s)
         if (
             kind == "deep"
             and was_idle

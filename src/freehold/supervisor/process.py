@@ -19,9 +19,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -45,6 +45,8 @@ from freehold.supervisor.processes import boot_id, kill
 
 if TYPE_CHECKING:
     from freehold.supervisor.keeper import Spec
+
+T = TypeVar("T")
 
 _KEEPER = Path(__file__).with_name("keeper.py")
 _KILL_WAIT_S = 5.0
@@ -250,7 +252,7 @@ class EngineProcess:
     def last_lines(self, count: int = 60) -> tuple[str, ...]:
         """The last lines with something in them that it wrote since it started, repeats folded."""
         try:
-            told = self._output().last(count)
+            told = self._of_output(lambda output: output.last(count))
         except OSError as error:
             told = (f"(its log cannot be read: {error.strerror})",)
         return (*told, *self._remarks)[-count:]
@@ -258,9 +260,14 @@ class EngineProcess:
     def output(self) -> list[str]:
         """What it wrote since it started; of much, the first and the last 64 KiB."""
         try:
-            return self._output().everything()
+            return self._of_output(OutputPlace.everything)
         except OSError as error:
             return [f"(its log cannot be read: {error.strerror})"]
+
+    def _of_output(self, read: Callable[[OutputPlace], T]) -> T:
+        with contextlib.suppress(FileNotFoundError):  # its keeper renames a full log at this moment
+            return read(self._output())
+        return read(self._output())
 
     def _output(self) -> OutputPlace:
         state = self._state if self._facts else self._latest_state()
@@ -377,4 +384,6 @@ async def _run_keeper(folder: Path, spec: Spec) -> EngineState:
         except BaseException:
             kill(pid, signal.SIGKILL)  # the kernel kills the engine with it
             os.waitpid(pid, 0)  # noqa: ASYNC222
+            with contextlib.suppress(OSError):
+                forget(folder)  # else the next start would tell of a death
             raise

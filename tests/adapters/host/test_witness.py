@@ -32,7 +32,9 @@ def cages(tmp_path: Path) -> Iterator[HostCages]:
 
 
 @pytest.fixture
-def witness(tmp_path: Path, cages: HostCages) -> Iterator[HostWitness]:
+def witness(tmp_path: Path, cages: HostCages, monkeypatch: pytest.MonkeyPatch) -> Iterator[HostWitness]:
+    """Patient: on a busy machine a look takes longer."""
+    monkeypatch.setattr("freehold.adapters.host.witness.PATIENCE_S", 20.0)
     made = HostWitness(state_folder=tmp_path, cages=cages)
     yield made
     made.close()

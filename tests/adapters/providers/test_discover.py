@@ -18,7 +18,7 @@ from freehold.adapters.providers.discover import (
 )
 from freehold.adapters.providers.known import LocalServer
 from freehold.core.catalog import Provider
-from freehold.supervisor.process import free_port
+from freehold.testing.standin import refused_port
 from tests.adapters.providers.loopback import loopback, silence
 
 
@@ -94,11 +94,13 @@ async def test_chunked_and_unlimited_answers_are_read() -> None:
 
 
 async def test_a_port_that_never_answers_delays_nobody_beyond_the_bound(tmp_path: Path) -> None:
-    async with silence() as port, loopback({"/v1/models": models("m", owner="vllm")}) as server:
-        began = time.monotonic()
-        servers = [at(port), at(server.port), at(free_port())]
-        found = await discover({}, servers=servers, folders=[tmp_path])
-        assert time.monotonic() - began < LOOK_S + 0.5
+    answers = {"/v1/models": models("m", owner="vllm")}
+    async with silence() as port, loopback(answers) as server:
+        with refused_port() as nobody:
+            servers = [at(port), at(server.port), at(nobody)]
+            began = time.monotonic()
+            found = await discover({}, servers=servers, folders=[tmp_path])
+            assert time.monotonic() - began < LOOK_S + 0.5
     assert [one.provider.name for one in found.providers] == ["vllm"]
 
 
@@ -149,7 +151,8 @@ async def test_a_refused_key_is_a_state_and_no_error() -> None:
 
 
 async def test_an_unreachable_vendor_is_a_state_and_no_error() -> None:
-    found = await list_models(vendor(free_port()))
+    with refused_port() as port:
+        found = await list_models(vendor(port))
     assert found.models == ()
     assert found.detail.startswith("no usable answer")
 

@@ -135,9 +135,9 @@ class Budgets(RuleBasedStateMachine):
         known = dict.fromkeys(self.world.receipts, True)
         spending = Spending(tuple(() for _ in RULES), tuple(self.world.receipts.values()))
         lost = expire(standing, known)
-        self.book = book_of(RULES, spending, standing)
+        self.book = book_of(RULES, spending, standing, self.now_ms)
         for posting in lost:
-            self.book.expired(posting, again=False)
+            self.book.expired(posting, self.now_ms)
         assert len(lost) <= open_before + len(unwritten)
         self.paper = Paper()
         self.paper.segments = [self.book.opening().splitlines()]

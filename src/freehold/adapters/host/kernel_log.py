@@ -9,6 +9,7 @@ import ctypes
 import os
 import select
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -41,6 +42,8 @@ class KernelLog:
         from_now_on = since_ms > _utc_ms() - FRESH_MS
         self._since_ms = _utc_ms() - FRESH_MS if from_now_on else since_ms
         self._found: list[Stamped] = []
+        self._reading = threading.Lock()
+        self._closed = False
         self._fd: int | None = None
         with suppress(OSError):
             self._fd = os.open(device, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -52,21 +55,35 @@ class KernelLog:
 
         Raises Blind when nobody lets us read.
         """
-        if self._fd is None:
-            return self._other_ways()
+        try:
+            with self._reading:
+                return self._other_ways() if self._fd is None else self._wait_for(self._fd, settle_s, enough)
+        finally:
+            if self._closed:
+                self.close()
+
+    def close(self) -> None:
+        """Never waits. Where a thread reads at this moment, it closes when it is done: until then the number
+        of the file must not become another file's."""
+        self._closed = True
+        if not self._reading.acquire(blocking=False):
+            return
+        try:
+            if self._fd is not None:
+                os.close(self._fd)
+                self._fd = None
+        finally:
+            self._reading.release()
+
+    def _wait_for(self, fd: int, settle_s: float, enough: Callable[[str], bool]) -> tuple[KernelLine, ...]:
         deadline = time.monotonic() + settle_s
         while True:
-            self._found += _read(self._fd)
+            self._found += _read(fd)
             left_s = deadline - time.monotonic()
             if left_s <= 0 or any(enough(line.text) for line in self._found):
                 break
-            select.select([self._fd], [], [], left_s)
+            select.select([fd], [], [], left_s)
         return self._chosen(self._found)
-
-    def close(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
 
     def _other_ways(self) -> tuple[KernelLine, ...]:
         if not sys.platform.startswith("linux"):

@@ -152,10 +152,21 @@ class Account:
 
     def reached(self, now_ms: int) -> tuple[BudgetEvent, ...]:
         """The highest of the marks that were reached since the last time, each once for a window."""
+        if now_ms >= self.lapse_ms:
+            self.lapse(now_ms)
         due = [percent for percent in self._untold(now_ms) if self._mark(percent) <= self.used]
         self._told |= dict.fromkeys(due, now_ms)
         self.next_mark = self._next_mark(now_ms)
         return (self.event("reached", now_ms, percent=due[-1]),) if due else ()
+
+    def took_stock(self, now_ms: int) -> None:
+        """After what earlier starts spent was posted, in no order of time: what has left the window is
+        forgotten, and marks are taken for told that stand reached, no others."""
+        self.lapse(now_ms)
+        self._told = {
+            percent: at_ms for percent, at_ms in self._told.items() if self._mark(percent) <= self.used
+        }
+        self.reached(now_ms)
 
     def refused(self, now_ms: int, need_nanos: int) -> tuple[BudgetEvent, ...]:
         """The first call in this window that did not fit; one that is larger than the whole limit says

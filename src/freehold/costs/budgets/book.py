@@ -14,7 +14,7 @@ from freehold.costs.budgets import lending
 from freehold.costs.budgets.accounts import EXPIRED, FREE, HELD, LENT, SPENT, Account, post
 from freehold.costs.budgets.answers import BudgetEvent, Denial, Hold
 from freehold.costs.budgets.chart import Chart
-from freehold.costs.budgets.matching import without_price, without_room
+from freehold.costs.budgets.matching import Matched, without_price, without_room
 from freehold.costs.budgets.postings import (
     Expired,
     Held,
@@ -178,17 +178,14 @@ class BudgetBook:
 
     def blocked_by(self, who: Payer, nanos: int, now_ms: int) -> Account | None:
         """The first hard budget without room, found at less cost than a denial."""
-        for account in self._chart.find(who, now_ms).accounts:
+        for account in self._found(who, now_ms).accounts:
             if account.rule.hard and account.balances[FREE] < nanos:
                 return account
         return None
 
     def left(self, who: Payer, now_ms: int) -> int | None:
         """The most that a call may cost and still be sent; None: there is no hard budget for it."""
-        matched = self._chart.find(who, now_ms)
-        for account in matched.rolling:
-            account.lapse(now_ms)
-        return min((balances[FREE] for balances in matched.hard), default=None)
+        return min((balances[FREE] for balances in self._found(who, now_ms).hard), default=None)
 
     # -- between accounts
 
@@ -253,11 +250,21 @@ class BudgetBook:
         for balances in matched.balances:
             post(balances, FREE, HELD, posting.nanos)
 
-    def expired(self, posting: Expired, *, again: bool) -> tuple[BudgetEvent, ...]:
-        """A call of an earlier start whose end nobody saw. `again`: it was known before, and is told."""
+    def expired(self, posting: Expired, now_ms: int) -> tuple[BudgetEvent, ...]:
+        """A call of an earlier start whose end nobody saw."""
         self._expired.append(posting)
-        events = self._charge(posting.who, posting.nanos, posting.at, EXPIRED)
-        return () if again else events
+        return self._charge(posting.who, posting.nanos, posting.at, EXPIRED, now_ms)
+
+    def took_stock(self, now_ms: int) -> None:
+        """All that earlier starts have spent is posted. What of it leads to a mark was told then."""
+        for account in self._chart:
+            account.took_stock(now_ms)
+
+    def lapse(self, now_ms: int) -> None:
+        """Forget what has left windows that roll."""
+        for account in self._chart:
+            if now_ms >= account.lapse_ms:
+                account.lapse(now_ms)
 
     def accounts(self) -> Iterator[Account]:
         """All that there are; only to be looked at."""
@@ -329,11 +336,22 @@ class BudgetBook:
 
     # -- inside
 
-    def _charge(self, who: Payer, nanos: int, at_ms: int, into: int) -> tuple[BudgetEvent, ...]:
+    def _found(self, who: Payer, now_ms: int) -> Matched:
+        """As the accounts stand now."""
+        matched = self._chart.find(who, now_ms)
+        for account in matched.rolling:
+            if now_ms >= account.lapse_ms:
+                account.lapse(now_ms)
+        return matched
+
+    def _charge(
+        self, who: Payer, nanos: int, at_ms: int, into: int, now_ms: int | None = None
+    ) -> tuple[BudgetEvent, ...]:
+        """`now_ms` None: it was spent just now."""
         events: tuple[BudgetEvent, ...] = ()
         for account in self._chart.find(who, at_ms).accounts:
             account.charge(at_ms, nanos, into)
-            events += account.reached(at_ms)
+            events += account.reached(at_ms if now_ms is None else now_ms)
         return events
 
     def _write(self, line: bytes) -> None:
