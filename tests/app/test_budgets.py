@@ -266,3 +266,26 @@ def test_a_call_under_a_watched_budget_is_written_down_once_a_hard_one_is_for_it
     house.use([], T0)
     assert list(house.book.accounts()) == []
     house.close()
+
+
+def test_a_start_tells_no_mark_that_only_was_reached_long_ago(tmp_path: Path) -> None:
+    budget, told = BudgetConfig(scope="all", limit_usd=1, window="5h"), list[str]()
+    later = T0 + 4 * DAY
+    for cents, at_ms in ((70, T0), (15, later)):  # killed each time: nobody sees these calls end
+        house = opened(tmp_path, budget, now_ms=at_ms, say=told.append)
+        house.book.hold(ANNA, cents * CENT, at_ms, f"r{cents}")
+        house = opened(tmp_path, budget, now_ms=at_ms + 1_000, say=told.append)
+        assert told == ["budget all per 5h: 50 % is spent, 0.70 of 1.00 USD"]
+    (view,) = house.views(later + 1_000)
+    assert (view.expired_nanos, view.left_nanos) == (15 * CENT, 85 * CENT)
+    (view,) = look(tmp_path, (budget,), later + 1_000)
+    assert (view.expired_nanos, view.left_nanos) == (15 * CENT, 85 * CENT)
+    house.spent(receipt("r3", 40 * CENT, later + 1_000))
+    assert told[1:] == ["budget all per 5h: 50 % is spent, 0.55 of 1.00 USD"], "now it is true"
+
+
+def test_views_of_a_running_house_forget_what_has_left_the_window(tmp_path: Path) -> None:
+    house = opened(tmp_path, BudgetConfig(scope="all", limit_usd=1, window="5h"))
+    house.book.settle(hold(house, "r1", 30), 30 * CENT, T0)
+    (view,) = house.views(T0 + 6 * HOUR)
+    assert (view.spent_nanos, view.left_nanos) == (0, USD)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 
+from freehold.app import energy as energy_module
 from freehold.app.energy import HouseEnergy, kept_energy
 from freehold.core.config_prices import EnergyConfig
 
@@ -63,3 +65,37 @@ async def test_a_house_without_costs_keeps_nothing(tmp_path: Path) -> None:
     await energy.keep()
     assert energy.meter is None
     assert kept_energy(tmp_path) == {}
+
+
+async def test_the_last_sums_are_not_overtaken_by_earlier_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(energy_module, "KEEP_EVERY", 1)
+    writing, go_on, written = threading.Event(), threading.Event(), threading.Event()
+    clock = Clock()
+    replace_file = energy_module.replace_file
+
+    def slow(path: Path, data: bytes) -> None:
+        first = not writing.is_set()
+        writing.set()
+        if first:
+            go_on.wait(60)
+        replace_file(path, data)
+        if first:
+            written.set()
+
+    monkeypatch.setattr(energy_module, "replace_file", slow)
+    energy = HouseEnergy(CONFIG, tmp_path, clock, lambda: None)
+    keeping = asyncio.create_task(energy.keep())
+    await asyncio.to_thread(writing.wait, 60)
+    assert energy.meter is not None
+    mark = energy.meter.enter(clock.ms)
+    clock.ms += 10_000
+    energy.meter.leave(mark, clock.ms)
+    keeping.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+    await asyncio.to_thread(written.wait, 60)
+    assert [sums.calls for sums in kept_energy(tmp_path).values()] == [1]

@@ -315,3 +315,18 @@ async def test_a_section_that_cannot_be_taken_up_is_told_and_tried_again(house: 
     house.refuse = ""
     plan = await house.reload.reload()
     assert [(change.key, change.outcome) for change in plan.changes] == [("budgets", "done")]
+
+
+async def test_a_change_between_reading_and_the_first_look_is_seen(tmp_path: Path) -> None:
+    file = tmp_path / "freehold.yaml"
+    file.write_text("")
+    read = load_config(file, {}, tmp_path)
+    file.write_text("discover: false")
+    told: list[int] = []
+
+    async def changed() -> None:
+        told.append(1)
+
+    with pytest.raises(asyncio.CancelledError):
+        await watch(file, changed, read.stamps, sleep=Looks(None, None, None))
+    assert told == [1]

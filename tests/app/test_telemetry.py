@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from freehold.adapters.telemetry.signals import Batch
 from freehold.app import telemetry as telemetry_module
 from freehold.app.telemetry import HouseTelemetry
 from freehold.app.telemetry_recent import LedgerMemory
-from freehold.app.telemetry_rest import FOLDER, is_left
+from freehold.app.telemetry_rest import FOLDER, Kept, RestLog, is_left
 from freehold.core.config_telemetry import TelemetryConfig
 from freehold.core.observed import Observed
 from freehold.core.usage import Usage
@@ -375,3 +377,39 @@ async def test_an_exporter_shall_come_again_when_the_disk_takes_nothing(desk: De
     assert (answer.status, answer.retry_after_s) == (503, 5)
     (tmp_path / "telemetry").unlink()
     assert len(await desk.tell(of("traces", call_span(CALL)))) == 1
+
+
+async def test_a_stop_while_what_was_left_is_read_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(tmp_path)
+    await desk.telemetry.receive("traces", export.protobuf(of("traces", call_span(CALL))), PROTOBUF, "")
+    desk = killed(desk, tmp_path)
+    reading, go_on = threading.Event(), threading.Event()
+    left = RestLog.left
+
+    def slow(self: RestLog) -> Iterator[tuple[int, Kept]]:
+        reading.set()
+        go_on.wait(60)
+        yield from left(self)
+
+    monkeypatch.setattr(RestLog, "left", slow)
+    keeping = asyncio.create_task(desk.telemetry.keep())
+    await asyncio.to_thread(reading.wait, 60)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    assert is_left(tmp_path)
+    go_on.set()
+    await desk.telemetry.settle()  # as the house does at its end
+    assert [receipt.kind for _, receipt in desk.ledger.tail(0)] == ["call"]
+    assert not is_left(tmp_path)
+    desk.close()
+
+
+async def test_two_that_take_up_what_was_left_take_it_up_once(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    await desk.telemetry.receive("traces", export.protobuf(of("traces", call_span(CALL))), PROTOBUF, "")
+    desk = killed(desk, tmp_path)
+    await asyncio.gather(desk.telemetry.settle(), desk.telemetry.settle())
+    assert [receipt.kind for _, receipt in desk.ledger.tail(0)] == ["call"]
+    desk.close()

@@ -12,6 +12,7 @@ from freehold.core.catalog import Catalog
 from freehold.routing.fallback import Policy
 from tests.gateway.calls import EVENTS, JSON, STREAM, WHOLE, asking, turns
 from tests.gateway.rooms import CATALOG, House, Sent
+from tests.gateway.wires import Transport
 
 CHAT = "/v1/chat/completions"
 ONCE = Policy(backoff_s=0.0, tries_per_deployment=1)
@@ -192,3 +193,17 @@ async def test_a_translation_that_loses_something_is_refused_where_that_is_wante
     assert (refused.outcome, refused.status) == ("refused", 400)
     assert answered.outcome == "ok"
     assert house.answer[1]["x-freehold-lossy"] == ", ".join(answered.losses)
+
+
+async def test_who_connects_as_draining_begins_is_not_waited_for():
+    async with House() as house:
+        house.ask(CHAT, asking("chat", "alpha/m", stream=False))
+        draining = asyncio.create_task(house.gateway.drain(30.0))
+        await turns()
+        late, transport = house.gateway.connection(), Transport()
+        late.connection_made(transport)
+        await turns()
+        assert transport.ended == "close"
+        late.connection_lost(None)
+        house.leave()
+        await asyncio.wait_for(draining, 5)

@@ -140,3 +140,13 @@ def test_a_damaged_tile_of_unsealed_entries_is_written_again(tmp_path: Path) -> 
 def test_a_folder_without_a_journal_is_named(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="has no journal"), LogReader(LogFolder(tmp_path), 5) as reader:
         reader.read(1)
+
+
+def test_a_reader_that_rested_while_two_segments_were_sealed_goes_on(tmp_path: Path) -> None:
+    grow(tmp_path, 10)
+    with LogReader(LogFolder(tmp_path)) as reader:
+        assert len(reader.read(100)) == 10
+        grow(tmp_path, 1_490)
+        publish(tmp_path)
+        assert [segment.first for segment in segments(tmp_path)] == [1_024]
+        assert reader.read(2_000) == [entry(number) for number in range(10, 1_500)]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from freehold.receipts import meters
-from freehold.receipts.entries import Receipt
+from freehold.receipts.entries import Receipt, encode_receipt
 from freehold.receipts.meters import OTHERS, MeterReader, newest_entry, paces
+from freehold.receipts.projection import DATABASE, Projection
 from freehold.receipts.query import open_readonly
 from tests.receipts.story import make_receipt, write_ledger
 
@@ -88,3 +90,14 @@ def test_a_servers_pace_is_that_of_the_last_minute(tmp_path: Path) -> None:
     assert found["glm"].calls == 2
     assert found["glm"].tokens_in == sum(receipt.usage.input_total for receipt in recent)
     assert found["glm"].first_bytes_us == (2_000, 2_000, 2_000)
+
+
+def test_what_came_before_the_start_is_not_counted_where_the_database_was_behind(tmp_path: Path) -> None:
+    entries = [encode_receipt(make_receipt(number)) for number in range(20)]
+    reader = MeterReader(9, (1_000,))  # ten entries were in the log at the start
+    for part in (entries[:4], entries[4:]):
+        with closing(Projection(tmp_path / DATABASE)) as projection:
+            projection.add(part)
+        with open_readonly(tmp_path) as db:
+            reader.catch_up(db)
+    assert sum(meter.calls.total() for meter in reader.meters.values()) == 10

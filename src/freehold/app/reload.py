@@ -19,7 +19,7 @@ from freehold.core.catalog import Catalog
 from freehold.core.config import Config
 from freehold.core.config_checks import require_usable
 from freehold.core.config_diff import Change, FoundProblem, ReloadPlan, differences, in_force
-from freehold.core.config_file import LoadedConfig, find_config, read_config
+from freehold.core.config_file import LoadedConfig, Stamps, find_config, read_config, stamps_of
 from freehold.core.errors import ConfigError, FreeholdError
 from freehold.core.servers import ServerSpec
 
@@ -194,36 +194,22 @@ def _found(error: ConfigError) -> FoundProblem:
     return FoundProblem(message=error.message, line=error.line, key=error.key, nearest=error.nearest)
 
 
-Stamp = tuple[int, int, int] | None
-
-
-def stamp(path: Path) -> Stamp:
-    """Tells one state of a file from another; None when it is not there."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-
-
 async def watch(
     file: Path,
     changed: Callable[[], Awaitable[object]],
+    known: Stamps = (),
     *,
     every_s: float = LOOK_EVERY_S,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Runs until it is cancelled; awaits `changed` when `file`, or the `.env` beside it, is another one and
-    has stayed the same for one look: whoever writes it is done by then. A file that is gone is waited for."""
-    paths = (file, file.parent / ".env")
-
-    def look() -> tuple[Stamp, ...]:
-        return tuple(map(stamp, paths))
-
-    known = last = await asyncio.to_thread(look)
+    """Runs until it is cancelled; awaits `changed` when `file`, or the `.env` beside it, is another one than
+    the one `known` and has stayed the same for one look: whoever writes it is done by then. A file that is
+    gone is waited for."""
+    last = await asyncio.to_thread(stamps_of, file)
+    known = known or last
     while True:
         await sleep(every_s)
-        now = await asyncio.to_thread(look)
+        now = await asyncio.to_thread(stamps_of, file)
         if now != known and now == last and now[0] is not None:
             known = now
             await changed()

@@ -179,7 +179,8 @@ class House:
                 group.create_task(offering(self._gateway, facts), name="discovery"),
             ]
             if self._loaded.file is not None:
-                beside.append(group.create_task(watch(self._loaded.file, self._reload_now), name="watch"))
+                watching = watch(self._loaded.file, self._reload_now, self._loaded.stamps)
+                beside.append(group.create_task(watching, name="watch"))
             await self._stop.wait()
             for task in beside:
                 task.cancel()

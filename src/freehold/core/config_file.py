@@ -21,11 +21,18 @@ FILE_NAME = "freehold.yaml"
 _MAX_BYTES = 1 << 20
 
 
+Stamp = tuple[int, int, int] | None
+"""None: there is no such file."""
+Stamps = tuple[Stamp, ...]
+
+
 class LoadedConfig(msgspec.Struct, frozen=True):
     """The settings in force, and the file they came from (None: no file, all defaults)."""
 
     config: Config
     file: Path | None = None
+    stamps: Stamps = ()
+    """Of that file before it was read: a change since then is one that was not."""
 
 
 def load_config(explicit: Path | None, env: Mapping[str, str], cwd: Path) -> LoadedConfig:
@@ -33,10 +40,24 @@ def load_config(explicit: Path | None, env: Mapping[str, str], cwd: Path) -> Loa
     file = find_config(explicit, env, cwd)
     if file is None:
         return LoadedConfig(Config())
+    stamps = stamps_of(file)
     config, problems = read_config(file, env)
     if config is None:
         raise problems[0]
-    return LoadedConfig(config, file)
+    return LoadedConfig(config, file, stamps)
+
+
+def stamps_of(file: Path) -> Stamps:
+    """Tell one state of a configuration file, and of the `.env` beside it, from another."""
+    return tuple(map(_stamp, (file, file.parent / ".env")))
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return (stat.st_mtime_ns, stat.st_size, stat.st_ino)
 
 
 def find_config(explicit: Path | None, env: Mapping[str, str], cwd: Path) -> Path | None:

@@ -360,3 +360,10 @@ def test_expired_money_counts_for_good() -> None:
     assert only(book).balances[FREE] == 70 * CENT
     assert book.left(ANNA, T0) == 70 * CENT
     assert BudgetBook(()).left(ANNA, T0) is None
+
+
+def test_what_has_left_a_window_that_rolls_blocks_nobody() -> None:
+    book, _ = written({"scope": "all", "limit_usd": 1, "window": "5h"})
+    book.settle(held(book.hold(ANNA, USD, T0)), USD, T0)
+    assert book.blocked_by(ANNA, 1, T0 + HOUR) is not None
+    assert book.blocked_by(ANNA, 1, T0 + 5 * HOUR + 10 * MINUTE) is None
