@@ -11,9 +11,10 @@ import pytest
 
 from freehold.core.errors import FreeholdError
 from freehold.core.servers import Lease, LeaseRefusal, ServerSpec, ServerState
-from freehold.supervisor.liveness import Health, LiveRules
+from freehold.supervisor.liveness import Health
 from freehold.supervisor.probe import probe
 from freehold.supervisor.process import free_port
+from freehold.supervisor.process_end import ProcessEnd
 from tests.supervisor.engines import PROGRAM, become
 from tests.supervisor.pools import BOUND_S, Seen, ask, leased, pool, ready, spec, waited
 
@@ -73,12 +74,13 @@ async def test_an_adopted_server_is_used_and_never_stopped(
     await become(stranger.url, "ready")  # it lives
 
 
+@pytest.mark.parametrize("status_is_told", [True, False], ids=["", "older kernel"])
 async def test_one_that_comes_later_is_noticed_and_one_that_ends_is_told(
-    tmp_path: Path, seen: Seen, stranger: Stranger
+    tmp_path: Path, seen: Seen, stranger: Stranger, monkeypatch: pytest.MonkeyPatch, status_is_told: bool
 ) -> None:
-    # Its end is told before three probes found nobody, also where the kernel keeps us waiting for the status.
-    live = LiveRules(probe_every_s=0.05, retry_every_s=1.0, deep_every_s=600)
-    async with pool(tmp_path, seen, adopted(stranger), live=live) as servers:
+    if not status_is_told:  # it is waited for, and meanwhile probes find nobody there
+        monkeypatch.setattr(ProcessEnd, "wait_status", lambda _: None)
+    async with pool(tmp_path, seen, adopted(stranger)) as servers:
         servers.start_all()
         gone = await ready(servers, "old")
         assert gone.state is ServerState.STOPPED

@@ -128,6 +128,28 @@ async def test_a_start_that_is_given_up_leaves_nothing(folder: Path) -> None:
     await until(lambda: not any(concerns(process, folder) for process in psutil.process_iter()))
 
 
+async def test_a_start_that_is_given_up_when_the_engine_runs_is_no_death(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs_now = asyncio.Event()
+
+    async def hear_of_it_later(*_: object) -> bytes:
+        await until((folder / "keeper.json").exists)
+        runs_now.set()
+        await asyncio.Event().wait()
+        return b""
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_recv", hear_of_it_later)
+    starting = asyncio.create_task(EngineProcess.start(SLEEPER, folder, port=1))
+    await asyncio.wait_for(runs_now.wait(), 10)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert EngineProcess.find(folder) is None
+    assert EngineProcess.left_exit(folder) is None
+    await until(lambda: not any(concerns(process, folder) for process in psutil.process_iter()))
+
+
 # Stopped
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import threading
 import time
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from freehold.adapters.host.kernel_lines import (
     parse_syslog,
 )
 from freehold.adapters.host.kernel_log import FRESH_MS, KernelLog
+from freehold.core.deaths import KernelLine
 
 RECORD = (
     "4,1203,12769456663,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,"
@@ -177,3 +181,30 @@ def test_what_a_reader_has_seen_stays_seen(tmp_path: Path) -> None:
     assert [line.text for line in first] == ["PM: suspend exit"]
     assert [line.text for line in log.lines(0, lambda _: True)] == ["PM: suspend exit"]
     log.close()
+
+
+def test_the_file_stays_open_under_a_thread_that_reads_it(tmp_path: Path) -> None:
+    """Else its number becomes another file's, whose content the thread takes away."""
+    device = tmp_path / "kmsg"
+    os.mkfifo(device)
+    told: list[tuple[KernelLine, ...]] = []
+    with device.open("rb+", buffering=0) as kernel:
+        log = KernelLog(0, device=device)
+        number = log._fd
+        assert number is not None
+        reading, looks = threading.Event(), itertools.count()
+
+        def enough(_: str) -> bool:
+            reading.set()
+            return next(looks) > 0
+
+        thread = threading.Thread(target=lambda: told.append(log.lines(60, enough)))
+        thread.start()
+        kernel.write(RECORD.encode())
+        assert reading.wait(60)
+        log.close()
+        os.fstat(number)
+        kernel.write(RECORD.encode())
+        thread.join(60)
+    assert log._fd is None
+    assert [len(lines) for lines in told] == [2]
