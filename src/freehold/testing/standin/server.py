@@ -139,10 +139,10 @@ class Standin:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        self.connections += 1
+        number = self.connections = self.connections + 1
         inbound, outbound = Inbound(reader), Outbound(writer)
         try:
-            while await self._exchange(inbound, outbound, self.connections):
+            while await self._exchange(inbound, outbound, number):
                 pass
         except (GoneError, asyncio.CancelledError):
             pass
