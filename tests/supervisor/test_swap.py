@@ -154,6 +154,11 @@ def test_pinned_and_adopted_servers_are_never_evicted():
     assert "'p', 'q' may not be evicted" in refuse.message
 
 
+def test_one_kept_warm_that_another_needs_is_started_once():
+    found = steps(machine(24), asked("warm", 4, queued=0, keep_warm=True), asked("big", 8, after=("warm",)))
+    assert names(found, Start) == ["warm"]
+
+
 def test_the_less_important_goes_whatever_it_costs():
     found = steps(
         machine(0),

@@ -78,6 +78,8 @@ class _Round:
         self._steps: list[Step] = []
         self._again_s = math.inf
         """Seconds from now until something may be decided otherwise."""
+        self._wanted_names: set[str] = set()
+        """Who was asked for, and whom they need, as far as it was decided on."""
         self._going = {one.name for one in residency.residents if one.state in _GOING}
         self._to_come = {
             one.name: placement
@@ -104,7 +106,7 @@ class _Round:
             if (
                 one.state is S.STOPPED
                 and (one.keep_warm or one.due)
-                and not _is_asked_for(one)
+                and one.name not in self._wanted_names  # else it was decided on already
                 and not blocked
             ):
                 self._start_if_room(one, one)
@@ -118,9 +120,8 @@ class _Round:
 
     def _wanted(self) -> Iterator[tuple[Resident, Resident]]:
         """Servers to be started, in order, each behind those that it needs; with whom it is wanted for."""
-        seen: set[str] = set()
         for root in sorted(filter(_is_asked_for, self._all.values()), key=self._urgency):
-            for name in self._needed_by(root, seen):
+            for name in self._needed_by(root, self._wanted_names):
                 yield self._all[name], root
 
     def _urgency(self, one: Resident) -> tuple[bool, float, int, float]:
