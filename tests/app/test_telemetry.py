@@ -7,76 +7,24 @@ import gzip
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
-from freehold.adapters.telemetry.signals import Batch
 from freehold.app import telemetry as telemetry_module
 from freehold.app.telemetry import HouseTelemetry
 from freehold.app.telemetry_recent import LedgerMemory
 from freehold.app.telemetry_rest import FOLDER, Kept, RestLog, is_left
 from freehold.core.config_telemetry import TelemetryConfig
 from freehold.core.observed import Observed
-from freehold.core.usage import Usage
-from freehold.costs.book import PriceBook
-from freehold.costs.overrides import parse_overrides
 from freehold.gateway.ids import ReceiptIds
 from freehold.receipts.entries import Receipt
 from freehold.receipts.ledger import Ledger, LedgerError
 from freehold.receipts.tools import hash_of, tool_of
 from tests.adapters.telemetry import export
 from tests.adapters.telemetry.export import JSON, PROTOBUF, call_span, of
+from tests.app.telling import BOOK, CALL, COST, FORWARD, NOW_MS, Clock, Desk, ours
 from tests.receipts.story import SMALL
-
-NOW_MS = 1_767_225_702_000
-CALL = {
-    "gen_ai.operation.name": "chat",
-    "gen_ai.provider.name": "openai",
-    "gen_ai.request.model": "m",
-    "gen_ai.usage.input_tokens": 100,
-    "gen_ai.usage.output_tokens": 10,
-}
-BOOK = PriceBook.empty(parse_overrides({"openai/m": {"input": "1", "output": "2"}}))
-COST = 100 * 1_000 + 10 * 2_000
-FORWARD = TelemetryConfig(forward="http://127.0.0.1:4318")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.ms = NOW_MS
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    def monotonic_s(self) -> float:
-        return self.ms / 1000
-
-
-class Desk:
-    """A ledger in `home` and the telemetry before it."""
-
-    def __init__(self, home: Path, config: TelemetryConfig | None = None) -> None:
-        self.ledger = Ledger.open(home, clock=Clock())
-        self.telemetry = HouseTelemetry(
-            config or TelemetryConfig(), home, self.ledger.append, ReceiptIds().next, lambda: BOOK, Clock()
-        )
-        self.telemetry.use_port(8484)
-
-    async def tell(self, *batches: Batch, kind: str = PROTOBUF) -> list[Receipt]:
-        for batch in batches:
-            signal = "traces" if batch.spans else "logs" if batch.logs else "metrics"
-            write = export.protobuf if kind == PROTOBUF else export.as_json
-            answer = await self.telemetry.receive(signal, write(batch), kind, "")
-            assert answer.status == 200
-        before = self.ledger.health().entries
-        await self.telemetry.settle()
-        return [receipt for _, receipt in self.ledger.tail(before)]
-
-    def close(self) -> None:
-        self.telemetry.close()
-        self.ledger.close()
 
 
 @pytest.fixture
@@ -84,12 +32,6 @@ def desk(tmp_path):
     made = Desk(tmp_path)
     yield made
     made.close()
-
-
-def ours(**facts: Any) -> Receipt:
-    given = {"id": "r-ours", "endpoint": "chat", "model": "m", "outcome": "ok", "started_ms": NOW_MS - 1_900}
-    used = {"usage": Usage(fresh_in=100, visible_out=10), "usage_state": "reported", "total_us": 500_000}
-    return Receipt(**given | used | facts)
 
 
 # -- what becomes of it
@@ -101,6 +43,18 @@ async def test_a_span_becomes_a_receipt_with_a_cost(desk, kind):
     assert (receipt.kind, receipt.endpoint, receipt.agent) == ("call", "otlp", "shop")
     assert (receipt.usage.input_total, receipt.usage.output_total) == (100, 10)
     assert (receipt.cost_nanos, receipt.cost_state) == (COST, "estimated")
+
+
+async def test_an_embedding_of_vercels_sdk_has_its_provider_its_counts_and_a_cost(desk: Desk) -> None:
+    facts = {
+        "operation.name": "ai.embed.doEmbed",
+        "ai.operationId": "ai.embed.doEmbed",
+        "ai.model.id": "m",
+        "ai.model.provider": "openai.embedding",
+        "ai.usage.tokens": 12,
+    }
+    (receipt,) = await desk.tell(of("traces", call_span(facts, scope="ai")))
+    assert (receipt.provider, receipt.usage.input_total, receipt.cost_nanos) == ("openai", 12, 12 * 1_000)
 
 
 async def test_a_retry_of_the_exporter_changes_nothing(desk):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
 from freehold.adapters.telemetry.sender import SendOutcome
 from freehold.app.telemetry_forward import Forwarder
 from freehold.core.config_telemetry import TelemetryConfig
@@ -60,6 +62,28 @@ async def test_a_collector_that_is_away_gets_it_later_and_that_is_said_once():
     forwarder.take("traces", b"1", PROTOBUF, "")
     said = await forwarding(forwarder, lambda: len(collector.got) == 1, collector.some)
     assert said == ["the collector does not take telemetry: connection refused"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 407])
+async def test_what_a_collector_refuses_for_a_wrong_key_waits(status: int) -> None:
+    no = SendOutcome(state="rejected", status=status, after_s=0.001, words=f"it answers {status}")
+    collector = Collector(no, no)
+    forwarder = Forwarder(FORWARD, lambda url, headers: collector)
+    forwarder.take("traces", b"1", PROTOBUF, "")
+    said = await forwarding(forwarder, lambda: bool(collector.got), collector.some)
+    assert (forwarder.dropped, len(said)) == (0, 1)
+    assert f"it answers {status}" in said[0]
+
+
+async def test_what_a_collector_refuses_for_good_is_said_once_for_each_signal() -> None:
+    no = SendOutcome(state="rejected", status=400, words="it answers 400")
+    collector = Collector(no, no, no)
+    forwarder = Forwarder(FORWARD, lambda url, headers: collector)
+    for signal in ("traces", "logs", "traces", "traces"):
+        forwarder.take(signal, b"1", PROTOBUF, "")
+    said = await forwarding(forwarder, lambda: bool(collector.got), collector.some)
+    assert len(said) == 2
+    assert all(signal in words for signal, words in zip(("traces", "logs"), said, strict=True))
 
 
 async def test_what_a_collector_refuses_for_good_holds_up_nothing():

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
-from freehold.app.telemetry_prices import charge_of
+from freehold.app.telemetry_prices import charge_of, provider_at
 from freehold.core.catalog import Provider
 from freehold.core.observed import Observed
 from freehold.core.usage import Usage
@@ -56,6 +57,15 @@ def test_our_own_hardware_is_free():
     mine = {"o": Provider(name="o", dialect="openai", base_url="http://127.0.0.1:11434/v1", price_as="local")}
     seen = msgspec.structs.replace(SEEN, address="localhost:11434", stated_nanos=99)
     assert charge_of(seen, BOOK, mine).state == "free"
+
+
+@pytest.mark.parametrize(
+    ("host", "address"), [("localhost", "127.0.0.1"), ("127.0.0.1", "localhost"), ("[::1]",) * 2]
+)
+def test_on_this_machine_a_host_without_a_port_is_nobodys_address(host: str, address: str) -> None:
+    mine = {"o": Provider(name="o", dialect="openai", base_url=f"http://{host}:11434/v1", price_as="local")}
+    assert provider_at(address, mine) is None
+    assert provider_at(f"{address}:11434", mine) is mine["o"]
 
 
 def test_a_failed_call_without_counts_costs_nothing():

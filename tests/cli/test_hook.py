@@ -146,6 +146,11 @@ def test_whatever_comes_is_a_use_or_is_refused_in_words(facts: dict[str, Any]) -
             assert use.tool
 
 
+def test_half_an_emoji_in_what_a_tool_gave_is_replaced() -> None:
+    use = use_of(json.dumps(CLAUDE | {"tool_response": "cut \ud83d"}).encode(), NOW_MS)
+    assert (use.tool, use.result_sha256) == ("Bash", sha256("cut \ufffd".encode()).hexdigest())
+
+
 # -- the command
 
 
@@ -194,6 +199,14 @@ def test_what_is_no_event_breaks_nothing(hook: Hook, tmp_path: Path, event: obje
     assert (ran.exit, ran.out, ran.err.count("\n")) == (0, "", 1)
     assert kept(tmp_path / "home") == []
     assert hook(event, "--strict").exit == 1
+
+
+def test_without_a_second_stream_nothing_is_said_on_the_first(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    ran = hook(b"{")
+    assert (ran.exit, ran.out) == (0, "")
 
 
 def test_a_mistake_in_the_settings_is_no_order_to_the_agent(hook: Hook) -> None:
@@ -339,3 +352,29 @@ def test_a_file_that_is_not_understood_stays(freehold: Freehold, tmp_path: Path,
     ran = freehold("hook", "install", "claude-code", "--settings", str(file))
     assert (ran.exit, file.read_text()) == (1, text)
     assert "nothing was changed" in ran.err
+
+
+@pytest.mark.parametrize(
+    "command", ["/opt/other/bin/audit-hook post-tool-use --json", "my-hook post-tool-use"]
+)
+def test_a_hook_of_another_program_stays(freehold: Freehold, tmp_path: Path, command: str) -> None:
+    file = tmp_path / "settings.json"
+    theirs = {"matcher": "*", "hooks": [{"type": "command", "command": command}]}
+    file.write_text(json.dumps({"hooks": {"PostToolUse": [theirs]}}))
+    assert freehold("hook", "install", "claude-code", "--settings", str(file)).exit == 0
+    groups = json.loads(file.read_text())["hooks"]["PostToolUse"]
+    assert (len(groups), groups[0]) == (2, theirs)
+
+
+@pytest.mark.parametrize(
+    "program", ["freehold", "/a/b/freehold", "'/a b/freehold'", "/usr/bin/python3 -m freehold"]
+)
+def test_a_hook_of_ours_is_replaced_wherever_the_program_was(
+    freehold: Freehold, tmp_path: Path, program: str
+) -> None:
+    file = tmp_path / "settings.json"
+    old = {"type": "command", "command": f"{program} hook post-tool-use --agent=codex --project=old"}
+    file.write_text(json.dumps({"hooks": {"PostToolUse": [{"matcher": "*", "hooks": [old]}]}}))
+    assert freehold("hook", "install", "codex", "--settings", str(file)).exit == 0
+    (group,) = json.loads(file.read_text())["hooks"]["PostToolUse"]
+    assert "--project=old" not in str(group)

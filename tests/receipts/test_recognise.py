@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -218,6 +220,71 @@ def test_what_is_around_a_recorded_call_is_no_other_call():
     assert here.recognise(seen(span_id=OUTER, trace_id="bb" * 16)) == ""
 
 
+def test_what_has_no_id_is_known_when_it_comes_again_from_a_clock_that_is_ahead() -> None:
+    here = recent()
+    codex = seen(span_id="", trace_id="", duration_us=None, session="s-1", started_ms=T + 7_200_000)
+    assert here.recognise(codex) == ""
+    here.add(entry(codex))
+    assert here.recognise(codex) == "again"
+
+
+def test_what_has_no_id_and_could_not_be_recorded_is_asked_about_again() -> None:
+    here = recent()
+    codex = seen(span_id="", trace_id="", duration_us=None, session="s-1")
+    assert here.recognise(codex) == ""
+    here.undecide(codex)
+    assert here.recognise(codex) == ""
+
+
+EVENT = seen(span_id="", parent_id=AROUND, session="s-1")
+SPAN = seen(parent_id=AROUND, session="s-1")
+
+
+@pytest.mark.parametrize(("first", "second"), [(EVENT, SPAN), (SPAN, EVENT)], ids=["event", "span"])
+def test_an_event_and_a_span_without_an_id_of_the_answer_are_one_call(
+    first: Observed, second: Observed
+) -> None:
+    assert recent(entry(first)).recognise(second) == "id"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"session": "s-2"},
+        {"session": ""},
+        {"usage": Usage(fresh_in=5, visible_out=1)},
+        {"model": "other"},
+        {"started_ms": T + 9_000},
+        {"span_id": CALL},
+    ],
+)
+def test_what_makes_an_event_and_a_span_two_calls(facts: dict[str, Any]) -> None:
+    other = msgspec.structs.replace(EVENT, **facts)
+    assert recent(entry(msgspec.structs.replace(SPAN, span_id="0d" * 8))).recognise(other) == ""
+
+
+@pytest.mark.parametrize("parents", [{}, {(TRACE, AROUND): OUTER}], ids=["child", "grandchild"])
+def test_a_call_within_one_that_is_recorded_is_no_other_call(parents: dict[tuple[str, str], str]) -> None:
+    here = recent(
+        entry(seen(span_id=OUTER if parents else AROUND)), parents={(TRACE, CALL): AROUND} | parents
+    )
+    assert here.recognise(seen(parent_id=AROUND)) == "within"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"usage": Usage(fresh_in=46, cache_read=64, visible_out=12)},
+        {"usage": Usage(), "usage_raw": ""},
+        {"model": "other", "model_asked": "other"},
+        {"trace_id": "bb" * 16},
+    ],
+)
+def test_a_call_within_one_that_is_recorded_with_other_counts_is_another(facts: dict[str, Any]) -> None:
+    here = recent(entry(seen(span_id=AROUND)), parents={(TRACE, CALL): AROUND})
+    assert here.recognise(seen(parent_id=AROUND, **facts)) == ""
+
+
 def test_what_was_recognised_stays_recognised():
     here = recent(OURS)
     assert [here.recognise(SEEN), here.recognise(seen(model="m", model_asked="m"))] == ["time", "span"]
@@ -250,6 +317,13 @@ def test_the_same_tool_in_a_span_within_is_the_same_use(outer_first):
     told = [here.recognise(each) for each in (spans if outer_first else spans[::-1])]
     assert told == ["", "within" if outer_first else "wraps"]
     assert here.recognise(tool(tool="Read", span_id="0e" * 8, parent_id=AROUND)) == ""
+
+
+@pytest.mark.parametrize("outer_first", [True, False])
+def test_the_same_tool_within_itself_with_another_id_is_another_use(outer_first: bool) -> None:
+    here = recent(parents={(TRACE, CALL): AROUND})
+    spans = [tool(span_id=AROUND, tool_call_id="toolu_1"), tool(parent_id=AROUND, tool_call_id="toolu_2")]
+    assert [here.recognise(each) for each in (spans if outer_first else spans[::-1])] == ["", ""]
 
 
 # -- order and bounds

@@ -33,6 +33,11 @@ def test_arguments_and_results_are_kept_as_hashes_only() -> None:
     assert "geheim" not in tool_receipt(use, "t1").detail
 
 
+def test_half_an_emoji_in_what_a_tool_gave_is_replaced() -> None:
+    use = read_tool(rb'{"tool": "Read", "result": "cut \ud83d"}', NOW_MS)
+    assert use.result_sha256 == sha256("cut \ufffd".encode()).hexdigest()
+
+
 def test_who_has_the_hashes_sends_them() -> None:
     assert told(result_sha256="ab" * 32).result_sha256 == "ab" * 32
     with pytest.raises(FreeholdError, match="result_sha256"):

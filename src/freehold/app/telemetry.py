@@ -81,6 +81,7 @@ class HouseTelemetry:
         self._taking_up = asyncio.Lock()
         self._arrived = asyncio.Event()
         self._bytes = 0
+        self._keeping = set[asyncio.Future[bool]]()
         self._reader = asyncio.Semaphore(1)
         self._seen: OrderedDict[int, None] = OrderedDict()
         self.forwarder = Forwarder(config)
@@ -119,7 +120,10 @@ class HouseTelemetry:
             return refused.answer
         finally:
             self._bytes -= len(body)
-        if not await self._let_rest(told, line):
+        resting = asyncio.ensure_future(self._let_rest(told, line))
+        self._keeping.add(resting)  # to its end, also when the exporter leaves: what was kept must rest
+        resting.add_done_callback(self._keeping.discard)
+        if not await asyncio.shield(resting):
             return refusal(encoding, 503, "what it tells cannot be written to the disk; send it again later")
         if self._is_new(marks):
             self.forwarder.take(signal, body, content_type, content_encoding)

@@ -16,6 +16,8 @@ from freehold.core.config_telemetry import TelemetryConfig
 
 MOST_BYTES = 32 * 1024 * 1024
 _FIRST_REST_S, _LONGEST_REST_S = 1.0, 60.0
+_KEY_WRONG = (401, 403, 407)
+"""Says nothing against what was sent: it waits until somebody puts the key right."""
 
 
 class Collector(Protocol):
@@ -42,6 +44,7 @@ class Forwarder:
         self.dropped = 0
         """Requests that the collector never got."""
         self.sent = 0
+        self._refused: set[Signal] = set()
         self._sender: Collector | None = None
         self.use(config)
 
@@ -79,6 +82,14 @@ class Forwarder:
         if self._sender is not None:
             self._sender.close()
 
+    def _tell_refusal(self, signal: Signal, outcome: SendOutcome, complain: Callable[[str], None]) -> None:
+        """Once for each kind of telemetry: a collector may take only some."""
+        if outcome.ok:
+            self._refused.discard(signal)
+        elif signal not in self._refused:
+            self._refused.add(signal)
+            complain(f"the collector refused {signal} for good: {outcome.words}")
+
     async def keep(self, complain: Callable[[str], None]) -> None:
         """Send, until cancelled."""
         rest_s, told = _FIRST_REST_S, False
@@ -90,7 +101,7 @@ class Forwarder:
                 continue
             request = self._queue[0]
             outcome = await sender.post(*request)
-            if outcome.again:
+            if outcome.again or outcome.status in _KEY_WRONG:
                 if not told:
                     complain(f"the collector does not take telemetry: {outcome.words}")
                 told = True
@@ -98,7 +109,8 @@ class Forwarder:
                 rest_s = min(rest_s * 2, _LONGEST_REST_S)
                 continue
             rest_s = _FIRST_REST_S
-            told = told and not outcome.ok
+            told = False
+            self._tell_refusal(request[0], outcome, complain)
             self.sent += outcome.ok
             self.dropped += not outcome.ok
             if self._queue and self._queue[0] is request:

@@ -72,9 +72,13 @@ def provider_at(address: str, providers: Mapping[str, Provider]) -> Provider | N
     host, port = _place(f"//{address}")
     for provider in providers.values():
         own_host, own_port = _place(provider.base_url)
-        if host and host == own_host and (port is None or port == own_port):
+        anybody = port is None and host not in _HERE  # on this machine many listen
+        if host and host == own_host and (anybody or port == own_port):
             return provider
     return None
+
+
+_HERE = ("127.0.0.1", "::1", "host.docker.internal")
 
 
 def _place(url: str) -> tuple[str, int | None]:

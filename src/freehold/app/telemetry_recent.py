@@ -12,7 +12,7 @@ from freehold.receipts.journal import LedgerError, segments
 from freehold.receipts.log_folder import LogFolder, LogReader
 from freehold.receipts.recognise import MOST, Recent
 
-_BEFORE = 4_096
+_BEFORE = MOST
 """Entries before the open segment that are read at the start."""
 _PART = 1_024
 

@@ -83,8 +83,12 @@ class RestLog:
                 self._handle = os.open(self._path(self._number), flags, 0o600)
                 self._files.append(self._number)
             rest = memoryview(line)
-            while rest:
-                rest = rest[os.write(self._handle, rest) :]
+            try:
+                while rest:
+                    rest = rest[os.write(self._handle, rest) :]
+            except OSError:
+                self.close()  # half a line would spoil the next one: that goes to another file
+                raise
             self._pinned.append(self._number)
             return self._number
 

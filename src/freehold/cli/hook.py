@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -29,6 +30,7 @@ _EVENTS: dict[Agent, tuple[str, ...]] = {
 _TIMEOUT_S = 5
 """For the agent, which ends a hook that takes longer; ours takes a second at most."""
 _OURS = "hook post-tool-use"
+_OUR_COMMAND = re.compile(rf"freehold['\"]* {_OURS}")
 
 
 class _PostOptions(HookOptions, frozen=True, kw_only=True):
@@ -120,7 +122,7 @@ def _is_ours(group: Any) -> bool:
     inner = cast("dict[str, Any]", group).get("hooks") if isinstance(group, dict) else None
     if not isinstance(inner, list) or not inner:
         return False
-    return all(_OURS in str(hook) for hook in cast("list[Any]", inner))
+    return all(_OUR_COMMAND.search(str(hook)) for hook in cast("list[Any]", inner))
 
 
 def _program() -> str:

@@ -14,6 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from freehold.core.errors import FreeholdError
+from freehold.core.half_characters import without_halves
 from freehold.receipts.tools import ToolUse, hash_of, read_tool, told_use
 
 _EVENTS = ("PostToolUse", "PostToolUseFailure")
@@ -26,6 +27,7 @@ _INTERRUPTED = ("interrupted", "is_interrupt")
 
 def use_of(raw: bytes, now_ms: int) -> ToolUse:
     """The use of a tool that has just ended. Raises FreeholdError with what is wrong with `raw`."""
+    raw = without_halves(raw)
     try:
         event = msgspec.json.decode(raw, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -152,7 +152,8 @@ def _post(home: Path, url: str | None, body: bytes) -> None:
 def _complain(words: str, *, strict: bool) -> int:
     line = " ".join(plain(FreeholdError(words)).split())
     with contextlib.suppress(OSError):
-        print(f"freehold hook: {line[:300]}", file=sys.stderr)
+        if sys.stderr is not None:  # else it would go to the first stream, which agents read
+            print(f"freehold hook: {line[:300]}", file=sys.stderr)
     return Exit.FAILED if strict else Exit.OK
 
 

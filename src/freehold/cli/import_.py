@@ -94,6 +94,7 @@ def _write(out: Path, text: str, *, force: bool) -> None:
     flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
     try:
         with os.fdopen(os.open(out, flags, 0o600), "w", encoding="utf-8") as written:
+            os.fchmod(written.fileno(), 0o600)  # also one that was there
             written.write(text)
     except FileExistsError:
         raise FreeholdError(f"{out} is there already: --force writes over it, --out names another") from None

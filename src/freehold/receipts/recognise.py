@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections import OrderedDict, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import msgspec
 
@@ -66,8 +67,11 @@ class Recent:
         self._own_ended: list[int] = []
         self._parents: OrderedDict[SpanKey, str] = OrderedDict()
         self._decided: OrderedDict[SpanKey, str] = OrderedDict()
-        self._covered: OrderedDict[tuple[SpanKey, str], None] = OrderedDict()
-        self._tools: OrderedDict[SpanKey, str] = OrderedDict()
+        self._covered: OrderedDict[tuple[SpanKey, str], str] = OrderedDict()
+        """Of tools with the id of the call that is inside."""
+        self._echoes: OrderedDict[str, None] = OrderedDict()
+        self._tools: OrderedDict[SpanKey, tuple[str, str]] = OrderedDict()
+        """Tool and id of the call."""
 
     def __len__(self) -> int:
         return len(self._marks)
@@ -104,6 +108,10 @@ class Recent:
             why = "time"
         if why or seen.kind != "passage":
             self._cover(seen)
+        if not why and (echo := _echo(seen)):  # its entry may have another time: a clock may be wrong
+            self._echoes[echo] = None
+            while len(self._echoes) > self._most:
+                self._echoes.popitem(last=False)
         if seen.span_id and seen.kind != "passage":
             self._decided[seen.trace_id, seen.span_id] = why
             _bound(self._decided, self._most_spans)
@@ -113,6 +121,7 @@ class Recent:
         """What was found to be new could not be recorded: it shall be asked about again."""
         for decided in (self._decided, self._tools):
             decided.pop((seen.trace_id, seen.span_id), None)
+        self._echoes.pop(_echo(seen), None)
 
     def wraps_one_of(self, seen: Observed, spans: Collection[SpanKey]) -> bool:
         """Whether one of `spans` is around this one."""
@@ -129,31 +138,48 @@ class Recent:
             return "address"
         if seen.span_id and (span in self._by_span or span in self._decided):
             return "span"
-        if _echo(seen) in self._by_id:
+        if self._is_echo(seen):
             return "again"
+        if not _ids(seen) and any(_tells_of(mark, seen) for mark in self._by_id.get(_account(seen), ())):
+            return "id"
         if any(self._same(mark, seen, each) for each in _ids(seen) for mark in self._by_id.get(each, ())):
             return "id"
         covered = seen.kind == "call" and seen.span_id and (span, "call") in self._covered
-        return "wraps" if covered else ""
+        if covered:
+            return "wraps"
+        return "within" if any(self._is_of(each, seen) for each in self._around(seen)) else ""
 
     def _tool_known(self, seen: Observed) -> str:
         span = (seen.trace_id, seen.span_id)
         if seen.span_id and (span in self._by_span or span in self._decided):
             return "span"
-        if _echo(seen) in self._by_id:
+        if self._is_echo(seen):
             return "again"
         for mark in self._by_id.get(f"tool {seen.tool_call_id}", ()) if seen.tool_call_id else ():
             near = abs(mark.started_ms - seen.started_ms) < _TOOL_MS
             if is_strong(seen.tool_call_id) or (near and mark.tool == seen.tool):
                 return "id"
-        if seen.span_id and (span, f"tool {seen.tool}") in self._covered:
+        inside = self._covered.get((span, f"tool {seen.tool}")) if seen.span_id else None
+        if inside is not None and _one_use(inside, seen.tool_call_id):
             return "wraps"
-        if any(self._tools.get(each) == seen.tool for each in self._around(seen)):
+        around = (self._tools.get(each, ("", "")) for each in self._around(seen))
+        if any(tool == seen.tool and _one_use(call_id, seen.tool_call_id) for tool, call_id in around):
             return "within"
         if seen.span_id:
-            self._tools[span] = seen.tool
+            self._tools[span] = (seen.tool, seen.tool_call_id)
             _bound(self._tools, self._most_spans)
         return ""
+
+    def _is_of(self, outer: SpanKey, seen: Observed) -> bool:
+        """Whether the span around it is recorded already, as a call with the same counts."""
+        mark = self._by_span.get(outer)
+        if mark is None or mark.own or mark.tool or mark.tokens is None or not seen.usage_raw:
+            return False
+        return bool(mark.models & _models(seen)) and _tokens_fit(mark, seen)
+
+    def _is_echo(self, seen: Observed) -> bool:
+        echo = _echo(seen)
+        return echo in self._by_id or echo in self._echoes
 
     def _same(self, mark: Mark, seen: Observed, shared: str) -> bool:
         """Whether a shared id makes them one call."""
@@ -192,7 +218,7 @@ class Recent:
         """Its entry is there, or will be: what is around it tells the same again."""
         what = f"tool {seen.tool}" if seen.kind == "tool" else "call"
         for each in self._around(seen):
-            self._covered[each, what] = None
+            self._covered[each, what] = seen.tool_call_id
         _bound(self._covered, self._most_spans)
 
     def _forget(self, receipt_id: str, mark: Mark) -> None:
@@ -214,11 +240,12 @@ def in_order(pool: Sequence[Observed], recent: Recent) -> list[Observed]:
     """The order in which to ask: passages, then calls, the innermost (which began last) first; what says most
     before what says less of the same; sums last. Of tool uses the outermost first: it has the call's id."""
 
-    def rank(seen: Observed) -> tuple[int, bool, int, int]:
+    def rank(seen: Observed) -> tuple[int, bool, bool, int, int]:
         depth = recent.depth(seen)
         kind = 0 if seen.kind == "passage" else 3 if seen.of_many else 2 if seen.kind == "tool" else 1
         inner = (depth, seen.started_ms) if seen.kind == "tool" else (-depth, -seen.started_ms)
-        return kind, not seen.span_id, *inner
+        bare = not seen.span_id and bool(seen.error) and not seen.usage_raw
+        return kind, not seen.span_id, bare, *inner
 
     return sorted(pool, key=rank)
 
@@ -232,6 +259,9 @@ def _mark_of(receipt: Receipt) -> Mark:
         ids.append(f"tool {call_id}")
     if receipt.endpoint == ENDPOINT and not ids and not receipt.trace:
         ids.append(_echo_of(receipt, tool))
+    if receipt.endpoint == ENDPOINT and receipt.kind == "call" and receipt.session and receipt.usage_raw:
+        used = (receipt.usage.input_total, receipt.usage.output_total)
+        ids.append(f"account {receipt.session} {_short(receipt.model)} {used}")
     known = receipt.usage_state == "reported" or receipt.cached  # else it is our guess, or a part
     return Mark(
         own=receipt.kind == "call" and receipt.endpoint != ENDPOINT,
@@ -271,6 +301,11 @@ def _tokens_fit(mark: Mark, seen: Observed) -> bool:
     return mark.tokens == (seen.usage.input_total, seen.usage.output_total)
 
 
+def _one_use(one: str, other: str) -> bool:
+    """Whether the ids of two uses of a tool say nothing against their being one."""
+    return not one or not other or one == other
+
+
 def _echo(seen: Observed) -> str:
     """What stands for an account that has no id at all, when the exporter sends it again; else empty."""
     if seen.span_id or _ids(seen) or seen.tool_call_id:
@@ -288,6 +323,18 @@ def _echo_of(receipt: Receipt, tool: str) -> str:
     return (
         f"at {receipt.started_ms} {receipt.total_us // 1000} {what} {usage} {receipt.session} {receipt.agent}"
     )
+
+
+def _account(seen: Observed) -> str:
+    """What an event and a span of the same call have in common where neither has an id."""
+    used = (seen.usage.input_total, seen.usage.output_total)
+    return f"account {seen.session} {_short(seen.model or seen.model_asked)} {used}" if seen.session else ""
+
+
+def _tells_of(mark: Mark, seen: Observed) -> bool:
+    """Whether one is the event and the other the span."""
+    one_each = (mark.span is None) == bool(seen.span_id)
+    return one_each and bool(seen.usage_raw) and abs(mark.ended_ms - seen.ended_ms) <= SLACK_MS
 
 
 def _input_fits(mark: Mark, seen: Observed) -> bool:
@@ -312,6 +359,6 @@ def _short(model: str) -> str:
     return model.rsplit("/", 1)[-1].lower()
 
 
-def _bound(remembered: OrderedDict[SpanKey, str] | OrderedDict[tuple[SpanKey, str], None], most: int) -> None:
+def _bound(remembered: OrderedDict[Any, Any], most: int) -> None:
     while len(remembered) > most:
         remembered.popitem(last=False)

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from freehold.core.errors import FreeholdError
+from freehold.core.half_characters import without_halves
 from freehold.receipts.entries import Receipt
 
 TOOL = "tool"
@@ -103,7 +104,7 @@ def read_tool(raw: bytes, now_ms: int) -> ToolUse:
     if len(raw) > LARGEST_BYTES:
         raise FreeholdError(f"a tool's receipt has at most {LARGEST_BYTES >> 20} MiB; send hashes instead")
     try:
-        return _use(msgspec.json.decode(raw, type=ToolIn), now_ms)
+        return _use(msgspec.json.decode(without_halves(raw), type=ToolIn), now_ms)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise FreeholdError(f"that is no use of a tool: {error}") from error
 

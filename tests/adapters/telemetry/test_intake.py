@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 import zlib
 
 import msgspec
@@ -11,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freehold.adapters.telemetry import intake
 from freehold.adapters.telemetry.intake import MOST_ITEMS, Refused, read_request, success
-from freehold.adapters.telemetry.signals import LONGEST_TEXT, Batch, LogRecord, Point, Source, Span
+from freehold.adapters.telemetry.observe import observe
+from freehold.adapters.telemetry.signals import LONGEST_TEXT, Batch, LogRecord, Point, Signal, Source, Span
 from freehold.adapters.telemetry.wire import blob, fields
 from tests.adapters.telemetry import export
 from tests.adapters.telemetry.export import JSON, PROTOBUF
@@ -189,6 +192,69 @@ def test_a_request_of_very_many_small_items_is_refused():
     assert refused("logs", many, PROTOBUF, "") == 413
 
 
+MANY = 20_000
+ITEMS = blob(1, blob(2, blob(2, b"") * MANY))
+SPANS, RECORDS, POINTS, ATTRIBUTES = (
+    (head + ",".join(["{}"] * MANY) + tail).encode()
+    for head, tail in (
+        ('{"resourceSpans":[{"scopeSpans":[{"spans":[', "]}]}]}"),
+        ('{"resourceLogs":[{"scopeLogs":[{"logRecords":[', "]}]}]}"),
+        ('{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"sum":{"dataPoints":[', "]}}]}]}]}"),
+        ('{"resourceSpans":[{"resource":{"attributes":[', "]}}]}"),
+    )
+)
+
+
+def peak_of_refusing(signal: Signal, body: bytes, kind: str) -> int:
+    """In bytes of memory, beside the request itself."""
+    tracemalloc.start()
+    try:
+        assert refused(signal, body, kind, "") == 413
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("signal", "body"),
+    [
+        ("traces", ITEMS),
+        ("logs", ITEMS),
+        ("metrics", ITEMS),
+        ("logs", blob(1, blob(2, b"") * MANY)),
+        ("metrics", blob(1, blob(2, blob(2, blob(5, blob(1, b"") * MANY))))),
+    ],
+    ids=["spans", "records", "metrics", "scopes", "points"],
+)
+def test_too_many_items_are_refused_before_they_are_built(
+    signal: Signal, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "MOST_ITEMS", 1_000)
+    assert peak_of_refusing(signal, body, PROTOBUF) < 25 * MANY
+
+
+@pytest.mark.parametrize(
+    ("signal", "body"), [("logs", RECORDS), ("metrics", POINTS)], ids=["records", "points"]
+)
+def test_too_many_items_in_json_are_refused_before_they_are_built(
+    signal: Signal, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "MOST_ITEMS", 1_000)
+    assert peak_of_refusing(signal, body, JSON) < 150 * MANY
+
+
+@pytest.mark.parametrize(
+    ("signal", "body"),
+    [("traces", SPANS), ("logs", RECORDS), ("metrics", POINTS), ("traces", ATTRIBUTES)],
+    ids=["spans", "records", "points", "attributes"],
+)
+def test_json_of_very_many_objects_is_refused_before_it_is_read(
+    signal: Signal, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "_MOST_OBJECTS", 1_000)
+    assert peak_of_refusing(signal, body, JSON) < 2 * MANY
+
+
 def test_a_cut_gzip_body_and_other_packings_are_refused():
     whole = gzip.compress(export.protobuf(export.of("traces", export.call_span({}))))
     assert refused("traces", whole[:-9], PROTOBUF, "gzip") == 400
@@ -223,6 +289,34 @@ def test_long_texts_are_not_read():
         span = export.call_span({"gen_ai.input.messages": prompt, "model": "m"})
         (read,) = read_request("traces", write(export.of("traces", span)), kind, "").spans
         assert read.attributes == {"gen_ai.input.messages": "", "model": "m"}
+
+
+def test_half_an_emoji_in_json_is_replaced_and_the_rest_is_read() -> None:
+    span = export.call_span({"prompt": "cut \ud83d", "model": "\U0001f600", "count": 5})
+    body = export.as_json(export.of("traces", span))
+    (read,) = read_request("traces", body, JSON, "").spans
+    assert read.attributes == {"prompt": "cut \ufffd", "model": "\U0001f600", "count": 5}
+
+
+WORDS = "geheim: the prompt was refused"
+FAILED = export.call_span(
+    {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}, failed=True, message=WORDS
+)
+_SAID = blob(11, export.text(2, "exception") + export.attributes(3, {"exception.message": WORDS}))
+_TYPED = export.as_json(export.of("traces", msgspec.structs.replace(FAILED, exception=WORDS)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (PROTOBUF, blob(1, blob(2, blob(2, export.span(FAILED) + _SAID)))),
+        (JSON, _TYPED.replace(b"exception.type", b"exception.message")),
+    ],
+)
+def test_of_an_error_that_names_no_type_no_word_is_kept(kind: str, body: bytes) -> None:
+    (seen,) = observe(read_request("traces", body, kind, "")).observed
+    assert seen.error == "exception"
+    assert "geheim" not in str(seen)
 
 
 def test_nulls_stand_for_nothing():

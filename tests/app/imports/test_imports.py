@@ -102,6 +102,34 @@ def test_litellms_models_are_asked_for_by_the_same_names(tmp_path: Path) -> None
     assert config.auth.keys == ("sk-1234-abcd",)
 
 
+@pytest.mark.parametrize(
+    "names", [("team/gpt", "team-gpt"), ("team-gpt", "team/gpt"), ("team/gpt", "team gpt", "team-gpt")]
+)
+def test_names_that_become_the_same_here_stay_two_models(tmp_path: Path, names: tuple[str, ...]) -> None:
+    listed = [
+        {"model_name": name, "litellm_params": {"model": f"openai/{at}"}} for at, name in enumerate(names)
+    ]
+    imported = from_litellm({"model_list": listed})
+    models = loaded(imported, tmp_path, VARIABLES).models
+    assert sorted(models.values()) == [(f"openai/{at}",) for at in range(len(names))]
+    assert models["team-gpt"] == (f"openai/{names.index('team-gpt')}",)
+    assert "is called 'team-gpt-2' here" in notes(imported).values()
+
+
+ALIASED = """
+model_list:
+  - {model_name: a, litellm_params: {model: openai/x}}
+  - {model_name: b, litellm_params: {model: openai/y}}
+router_settings: {model_group_alias: {fast: %s}, fallbacks: [{a: [fast]}]}
+"""
+
+
+@pytest.mark.parametrize("target", ["b", "{model: b, hidden: true}"])
+def test_a_fallback_to_an_alias_is_one_to_what_it_stands_for(tmp_path: Path, target: str) -> None:
+    imported = from_litellm(yaml.safe_load(ALIASED % target))
+    assert loaded(imported, tmp_path, VARIABLES).models["a"] == ("openai/x", "openai/y")
+
+
 def test_what_litellm_has_and_we_do_not_is_named() -> None:
     said = notes(from_litellm(yaml.safe_load(LITELLM)))
     assert "rate limits" in said["model_list[0].rpm"]
@@ -142,6 +170,15 @@ def test_the_command_writes_once_and_only_for_its_owner(
     assert "models.coder.filters: not carried over" in capsys.readouterr().out
     assert main(["import", "llama-swap", str(source), "--out", str(out)]) == 1
     assert "--force" in capsys.readouterr().err
+
+
+def test_a_file_that_is_written_over_is_only_for_its_owner(tmp_path: Path) -> None:
+    source, out = tmp_path / "config.yaml", tmp_path / "freehold.yaml"
+    source.write_text(LITELLM)
+    out.write_text("old")
+    out.chmod(0o644)
+    assert main(["import", "litellm", str(source), "--out", str(out), "--force"]) == 0
+    assert out.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_file_that_is_none_is_refused_with_its_line(

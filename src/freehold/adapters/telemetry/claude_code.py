@@ -41,7 +41,8 @@ def call_of_event(record: LogRecord) -> Observed | None:
         return _call(of_record(record), found)
     if name in ("api_error", "api_refusal"):
         words = text(found, "status_code", "error_code") or name
-        return _call(of_record(record) | {"error": f"{name} {words}".strip()[:200]}, found)
+        refused = {"repeats": True} if name == "api_refusal" else {}  # its `api_request` has the counts
+        return _call(of_record(record) | {"error": f"{name} {words}".strip()[:200]} | refused, found)
     if name == "tool_result" and text(found, "tool_name"):
         failed = text(found, "success").lower() == "false"
         return _tool(of_record(record) | {"error": "error" if failed else ""}, found)

@@ -13,8 +13,9 @@ import msgspec
 
 from freehold.adapters.telemetry.otlp_json import read_json
 from freehold.adapters.telemetry.otlp_protobuf import read_protobuf
-from freehold.adapters.telemetry.signals import Batch, Signal
+from freehold.adapters.telemetry.signals import Batch, Signal, TooMany
 from freehold.adapters.telemetry.wire import WireError, blob, varint
+from freehold.core.half_characters import without_halves
 
 Encoding = Literal["protobuf", "json"]
 
@@ -28,6 +29,8 @@ _REJECTED = {"traces": "rejectedSpans", "metrics": "rejectedDataPoints", "logs":
 _INVALID_ARGUMENT, _UNAVAILABLE = 3, 14
 """google.rpc.Code."""
 _MOST_MEMBERS = 64
+_MOST_OBJECTS = 1_500_000
+"""Opening braces of one JSON request: twenty million bytes of attributes have fewer."""
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -62,13 +65,28 @@ def read_request(
         words = "OTLP comes as application/x-protobuf or application/json"
         raise Refused(refusal("json", 415, words))
     data = _unpacked(body, content_encoding.strip().lower(), encoding, largest)
+    if encoding == "json" and data.count(b"{") > _MOST_OBJECTS:
+        raise Refused(refusal(encoding, 413, "a request has too many parts; let it be fewer"))
     try:
-        batch = read_protobuf(signal, data) if encoding == "protobuf" else read_json(signal, data)
+        batch = (
+            read_protobuf(signal, data, MOST_ITEMS) if encoding == "protobuf" else _read_json(signal, data)
+        )
+    except TooMany:
+        words = f"a request has at most {MOST_ITEMS:,} items; let it be fewer"
+        raise Refused(refusal(encoding, 413, words)) from None
     except (WireError, UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
         raise Refused(refusal(encoding, 400, f"this is no OTLP {signal} request: {error}")) from error
-    if batch.items > MOST_ITEMS:
-        raise Refused(refusal(encoding, 413, f"a request has at most {MOST_ITEMS:,} items; let it be fewer"))
     return batch
+
+
+def _read_json(signal: Signal, data: bytes) -> Batch:
+    try:
+        return read_json(signal, data, MOST_ITEMS)
+    except msgspec.DecodeError:
+        mended = without_halves(data)
+        if mended == data:
+            raise
+    return read_json(signal, mended, MOST_ITEMS)
 
 
 def _unpacked(body: bytes, packing: str, encoding: Encoding, largest: int) -> bytes:

@@ -88,11 +88,19 @@ def identities(batch: Batch) -> Iterator[int]:
         yield hash((span.trace_id, span.span_id))
     for record in batch.logs:
         yield hash(
-            (record.time_ns, record.name, record.span_id, record.source.service, _all(record.attributes))
+            (
+                record.time_ns,
+                record.name,
+                record.body,
+                record.span_id,
+                record.source.service,
+                _all(record.attributes),
+            )
         )
     for point in batch.points:
         series = (point.metric, point.source.service, _all(point.attributes))
         yield hash((point.start_ns, point.time_ns, point.value, series))
+    yield from batch.others
 
 
 def _all(found: Attributes) -> frozenset[tuple[str, object]]:

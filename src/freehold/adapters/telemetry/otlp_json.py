@@ -20,7 +20,9 @@ from freehold.adapters.telemetry.signals import (
     Signal,
     Source,
     Span,
+    TooMany,
     Value,
+    hash_of_body,
     is_span,
 )
 
@@ -44,6 +46,9 @@ class _Any(msgspec.Struct, rename="camel", gc=False):
 
 class _Array(msgspec.Struct, rename="camel", gc=False):
     values: list[_Any] | None = None
+
+
+_decode_any = msgspec.json.Decoder(_Any).decode
 
 
 class _KeyValue(msgspec.Struct, rename="camel", gc=False):
@@ -102,7 +107,7 @@ class _Log(msgspec.Struct, rename="camel", gc=False):
     time_unix_nano: _Number = 0
     observed_time_unix_nano: _Number = 0
     event_name: str | None = None
-    body: _Any | None = None
+    body: msgspec.Raw = _NO_TEXT
     attributes: _Attributes = None
     trace_id: str | None = None
     span_id: str | None = None
@@ -162,22 +167,29 @@ class _Metrics(msgspec.Struct, rename="camel", gc=False):
     resource_metrics: list[_ResourceMetrics] | None = None
 
 
-def read_json(signal: Signal, data: bytes) -> Batch:
-    """The batch in the JSON of an `Export...ServiceRequest`. Raises msgspec.DecodeError, RecursionError."""
+def read_json(signal: Signal, data: bytes, most: int = 1 << 62) -> Batch:
+    """The batch in the JSON of an `Export...ServiceRequest`. Raises msgspec.DecodeError, RecursionError, and
+    TooMany for more than `most` items."""
     if signal == "traces":
-        return _spans(msgspec.json.decode(data, type=_Traces))
+        return _spans(msgspec.json.decode(data, type=_Traces), most)
     if signal == "logs":
-        return _log_records(msgspec.json.decode(data, type=_Logs))
-    return _points(msgspec.json.decode(data, type=_Metrics))
+        return _log_records(msgspec.json.decode(data, type=_Logs), most)
+    return _points(msgspec.json.decode(data, type=_Metrics), most)
 
 
-def _spans(request: _Traces) -> Batch:
+def _bound(items: int, most: int) -> int:
+    if items > most:
+        raise TooMany
+    return items
+
+
+def _spans(request: _Traces, most: int) -> Batch:
     spans: list[Span] = []
     items = 0
     for resource in request.resource_spans or ():
         for scope in resource.scope_spans or ():
             source = _source(resource.resource, scope.scope)
-            items += len(scope.spans or ())
+            items = _bound(items + len(scope.spans or ()), most)
             spans.extend(span for each in scope.spans or () if (span := _span(source, each)))
     return Batch(spans=tuple(spans), items=items, rejected=items - len(spans))
 
@@ -206,20 +218,16 @@ def _exception(events: list[_Event]) -> str:
     for event in events:
         if event.name == "exception":
             found = _attributes(event.attributes)
-            return str(found.get("exception.type") or found.get("exception.message") or "exception")
+            return str(found.get("exception.type") or "exception")
     return ""
 
 
-def _log_records(request: _Logs) -> Batch:
+def _log_records(request: _Logs, most: int) -> Batch:
+    _bound(
+        sum(len(s.log_records or ()) for r in request.resource_logs or () for s in r.scope_logs or ()), most
+    )
     records = [
-        LogRecord(
-            source=_source(resource.resource, scope.scope),
-            trace_id=(said.trace_id or "").lower(),
-            span_id=(said.span_id or "").lower(),
-            name=said.event_name or (_text(said.body.string_value) if said.body else ""),
-            time_ns=_whole(said.time_unix_nano) or _whole(said.observed_time_unix_nano),
-            attributes=_attributes(said.attributes),
-        )
+        _log_record(_source(resource.resource, scope.scope), said)
         for resource in request.resource_logs or ()
         for scope in resource.scope_logs or ()
         for said in scope.log_records or ()
@@ -227,18 +235,38 @@ def _log_records(request: _Logs) -> Batch:
     return Batch(logs=tuple(records), items=len(records))
 
 
-def _points(request: _Metrics) -> Batch:
+def _log_record(source: Source, said: _Log) -> LogRecord:
+    raw = bytes(said.body)
+    text = _text(_decode_any(raw).string_value) if raw not in (b"", b"null") else ""
+    name = said.event_name or text
+    return LogRecord(
+        source=source,
+        trace_id=(said.trace_id or "").lower(),
+        span_id=(said.span_id or "").lower(),
+        name=name,
+        body=hash_of_body(name, text, raw),
+        time_ns=_whole(said.time_unix_nano) or _whole(said.observed_time_unix_nano),
+        attributes=_attributes(said.attributes),
+    )
+
+
+def _points(request: _Metrics, most: int) -> Batch:
     points: list[Point] = []
-    unread = 0
+    unread: list[int] = []
     for resource in request.resource_metrics or ():
         for scope in resource.scope_metrics or ():
             source = _source(resource.resource, scope.scope)
             for metric in scope.metrics or ():
                 for numbers in (metric.sum, metric.gauge):
+                    _bound(len(points) + len(unread) + len(_each(numbers)), most)
                     points.extend(_point(source, metric, numbers, each) for each in _each(numbers))
                 for others in (metric.histogram, metric.exponential_histogram, metric.summary):
-                    unread += len(others.data_points or ()) if others else 0
-    return Batch(points=tuple(points), items=len(points) + unread)
+                    found = (others.data_points if others else None) or []
+                    _bound(len(points) + len(unread) + len(found), most)
+                    unread += [
+                        hash((metric.name, source.service, msgspec.json.encode(each))) for each in found
+                    ]
+    return Batch(points=tuple(points), others=tuple(unread), items=len(points) + len(unread))
 
 
 def _each(numbers: _Numbers | None) -> list[_NumberPoint]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from freehold.adapters.telemetry.signals import (
     LONGEST_TEXT,
@@ -12,21 +13,26 @@ from freehold.adapters.telemetry.signals import (
     Signal,
     Source,
     Span,
+    TooMany,
     Value,
+    hash_of_body,
     is_span,
 )
-from freehold.adapters.telemetry.wire import as_double, fields, signed
+from freehold.adapters.telemetry.wire import Field, as_double, fields, signed
 
 _DEEPEST = 8
 """Levels of values within values; deeper ones are not read."""
+_FEW = 64
+"""Fields beside the items of a scope."""
 _ERROR = 2
 _DELTA = 1
 _TRACE_ID_BYTES, _SPAN_ID_BYTES = 16, 8
 
 
-def read_protobuf(signal: Signal, data: bytes) -> Batch:
-    """The batch in the bytes of an `Export...ServiceRequest`. Raises WireError, UnicodeDecodeError."""
-    reader = _Reader(data)
+def read_protobuf(signal: Signal, data: bytes, most: int = 1 << 40) -> Batch:
+    """The batch in the bytes of an `Export...ServiceRequest`. Raises WireError, UnicodeDecodeError, and
+    TooMany for more than `most` items."""
+    reader = _Reader(data, most)
     read: Callable[[Source, int, int], None] = {
         "traces": reader.span,
         "logs": reader.log,
@@ -39,23 +45,37 @@ def read_protobuf(signal: Signal, data: bytes) -> Batch:
         spans=tuple(reader.spans),
         logs=tuple(reader.logs),
         points=tuple(reader.points),
+        others=tuple(reader.others),
         items=reader.items,
         rejected=reader.rejected,
     )
 
 
 class _Reader:
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, most: int) -> None:
         self._data = data
+        self._most = most
         self.spans: list[Span] = []
         self.logs: list[LogRecord] = []
         self.points: list[Point] = []
         self.items = 0
         self.rejected = 0
+        self.others: list[int] = []
+
+    def _count(self, more: int = 1) -> None:
+        self.items += more
+        if self.items > self._most:
+            raise TooMany
+
+    def _parts(self, at: int, end: int) -> list[Field]:
+        parts = list(islice(fields(self._data, at, end), self._most + _FEW))
+        if len(parts) == self._most + _FEW:
+            raise TooMany
+        return parts
 
     def resource(self, at: int, end: int, read: Callable[[Source, int, int], None]) -> None:
         """ResourceSpans, ResourceLogs, ResourceMetrics: resource 1, scopes 2."""
-        parts = list(fields(self._data, at, end))
+        parts = self._parts(at, end)
         attributes: dict[str, Value] = {}
         for number, start, stop in parts:
             if number == 1 and stop:
@@ -68,7 +88,7 @@ class _Reader:
         self, resource: dict[str, Value], at: int, end: int, read: Callable[[Source, int, int], None]
     ) -> None:
         """ScopeSpans and its like: scope 1 (name 1), items 2."""
-        parts = list(fields(self._data, at, end))
+        parts = self._parts(at, end)
         name = ""
         for number, start, stop in parts:
             if number == 1 and stop:
@@ -80,7 +100,7 @@ class _Reader:
 
     def span(self, source: Source, at: int, end: int) -> None:
         """Span: trace 1, id 2, parent 4, name 5, start 7, end 8, attributes 9, events 11, status 15."""
-        self.items += 1
+        self._count()
         ids = {1: "", 2: "", 4: ""}
         name = message = exception = ""
         times = {7: 0, 8: 0}
@@ -132,14 +152,15 @@ class _Reader:
         if name != "exception":
             return ""
         found = self._attributes(at, end, 3)
-        return str(found.get("exception.type") or found.get("exception.message") or "exception")
+        return str(found.get("exception.type") or "exception")
 
     def log(self, source: Source, at: int, end: int) -> None:
         """LogRecord: time 1, body 5, attributes 6, trace 9, span 10, observed 11, event name 12."""
-        self.items += 1
+        self._count()
         times = {1: 0, 11: 0}
         ids = {9: "", 10: ""}
         name = body = ""
+        raw = b""
         for number, start, stop in fields(self._data, at, end):
             if number in times:
                 times[number] = start
@@ -149,12 +170,14 @@ class _Reader:
                 name = self._text(start, stop)
             elif number == 5:
                 body = str(self._value(start, stop))
+                raw = self._data[start:stop]
         self.logs.append(
             LogRecord(
                 source=source,
                 trace_id=ids[9],
                 span_id=ids[10],
                 name=name or body,
+                body=hash_of_body(name or body, body, raw),
                 time_ns=times[1] or times[11],
                 attributes=self._attributes(at, end, 6),
             )
@@ -167,14 +190,17 @@ class _Reader:
             if number == 1:
                 name = self._text(start, stop)
             elif number in (5, 7) and stop:
-                parts = list(fields(self._data, start, stop))
+                parts = self._parts(start, stop)
                 delta = any(n == 2 and not e and value == _DELTA for n, value, e in parts)
                 for n, a, e in parts:
                     if n == 1 and e:
-                        self.items += 1
+                        self._count()
                         self.points.append(self._point(source, (name, delta), a, e))
             elif number in (9, 10, 11) and stop:
-                self.items += sum(n == 1 for n, _, _ in fields(self._data, start, stop))
+                for n, a, e in fields(self._data, start, stop):
+                    if n == 1 and e:
+                        self._count()
+                        self.others.append(hash((name, source.service, self._data[a:e])))
 
     def _point(self, source: Source, metric: tuple[str, bool], at: int, end: int) -> Point:
         """NumberDataPoint: start 2, time 3, double 4, int 6, attributes 7."""

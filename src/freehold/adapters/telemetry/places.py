@@ -40,7 +40,9 @@ def _host(url: str) -> str:
 
 def provider_of(found: Attributes) -> str:
     """As `gen_ai.provider.name` has it, in lower case."""
-    return text(found, "gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system").lower()
+    return text(
+        found, "gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider"
+    ).lower()
 
 
 def payer_of(source: Source, found: Attributes) -> dict[str, Any]:

@@ -16,6 +16,10 @@ LONGEST_TEXT = 64 * 1024
 NO_ID = ""
 
 
+class TooMany(Exception):
+    """A request has more items than are read."""
+
+
 def is_span(trace_id: str, span_id: str) -> bool:
     """Whether these ids name a span: in OpenTelemetry all zeros name nothing."""
     return bool(trace_id.strip("0") and span_id.strip("0"))
@@ -57,6 +61,8 @@ class LogRecord(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str = NO_ID
     span_id: str = NO_ID
     name: str = ""
+    body: int = 0
+    """A hash of it: only to know the record again."""
     time_ns: int = 0
     attributes: Attributes = {}
 
@@ -74,12 +80,20 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     attributes: Attributes = {}
 
 
+def hash_of_body(name: str, text: str, raw: bytes) -> int:
+    """Of a log record's body as it came; 0 where the record's name says all of it."""
+    told = text and text == name and len(text) < LONGEST_TEXT
+    return 0 if told or not raw else hash(raw)
+
+
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """What one request brought. `items` counts also what was not read."""
 
     spans: tuple[Span, ...] = ()
     logs: tuple[LogRecord, ...] = ()
     points: tuple[Point, ...] = ()
+    others: tuple[int, ...] = ()
+    """Hashes of points that are not read: only to know them again."""
     items: int = 0
     rejected: int = 0
     """Of these, how many cannot be: without ids, or with ids that are none."""

@@ -26,7 +26,7 @@ _USAGE = "gen_ai.usage."
 NAMES: Names = {
     "input": (f"{_USAGE}input_tokens", f"{_USAGE}prompt_tokens", "llm.usage.prompt_tokens"),
     "output": (f"{_USAGE}output_tokens", f"{_USAGE}completion_tokens", "llm.usage.completion_tokens"),
-    "total": (f"{_USAGE}total_tokens", "llm.usage.total_tokens"),
+    "total": (f"{_USAGE}total_tokens", "llm.usage.total_tokens", "ai.usage.tokens"),
     "cache_read": (
         f"{_USAGE}cache_read.input_tokens",
         f"{_USAGE}cache_read_input_tokens",
@@ -72,7 +72,7 @@ _TOOLS = ("execute_tool", "tools")
 _COSTS = ("gen_ai.usage.cost", "operation.cost", "gen_ai.usage.total_cost", "gen_ai.cost.total_cost")
 _OPENLIT = "openlit.instrumentation."
 _VERCEL_CALLS = ("doGenerate", "doStream", "doEmbed")
-_REQUEST_IDS = ("anthropic.request.id", "openai.request.id", "gen_ai.response.request_id", "request_id")
+_REQUEST_IDS = ("anthropic.request.id", "openai.request.id", "gen_ai.response.request_id")
 _EXCLUDING = ("anthropic", "aws.bedrock")
 
 

@@ -114,6 +114,8 @@ class _Reading:
         """(vendor, base URL, key) -> name of the provider of ours."""
         self._groups: dict[str, list[str]] = {}
         """LiteLLM's model name -> candidates of ours."""
+        self._names: dict[str, str] = {}
+        """LiteLLM's name -> ours."""
         self._patterns: list[tuple[str, str]] = []
         """Model names with a star, and what the model is called here, with a star, too."""
         self._credentials = {
@@ -265,6 +267,9 @@ class _Reading:
         listed += [one for other in others for one in self._candidates(other, path) if one not in listed]
 
     def _candidates(self, name: str, path: str) -> Iterator[str]:
+        aliased = mapping(self._router.get("model_group_alias")).get(name)
+        if name not in self._groups and aliased is not None:
+            name = str(mapping(aliased).get("model") or aliased)
         if name in self._groups:
             yield from self._groups[name]
             return
@@ -282,11 +287,19 @@ class _Reading:
 
     def _called(self, name: str) -> str:
         """A name as it may be here."""
-        here = plain_name(name)
+        here = self._names.get(name)
+        if here is None:
+            plain = plain_name(name)
+            here = self._names[name] = plain if plain == name else free_name(plain, self._taken_names())
         note = Note(key=f"model_list: {name}", text=f"is called '{here}' here")
         if here != name and note not in self.found.notes:
             self.found.notes.append(note)
         return here
+
+    def _taken_names(self) -> dict[str, None]:
+        """Also those of groups that keep theirs, wherever they stand in the file."""
+        own = {name for name in self._groups if plain_name(name) == name}
+        return dict.fromkeys((*self._names.values(), *own))
 
     def settings(self) -> None:
         master = self._general.get("master_key")

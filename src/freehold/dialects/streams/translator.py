@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Protocol
 
 import msgspec
 
 from freehold.core.errors import CallError
+from freehold.core.half_characters import without_halves
 from freehold.dialects.context import TranslationContext
 from freehold.dialects.sse import EventSplitter, EventTooLong, event_data
 from freehold.dialects.streams.read_chat import ChatReader
@@ -61,12 +61,6 @@ class StreamTranslator(Protocol):
     def finish(self) -> str:
         """Why the upstream's answer ended, in its own word, as far as it is known."""
         ...
-
-
-_LONE_SURROGATE = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
-    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-)
 
 
 _LONGEST_WORD = 40
@@ -182,7 +176,7 @@ class _Translator:
 
 def _mended(data: bytes) -> bytes:
     """`data` with half characters replaced: servers that cut text between tokens cut emoji, too."""
-    return _LONE_SURROGATE.sub(rb"\\ufffd", data.decode("utf-8", "replace").encode())
+    return without_halves(data.decode("utf-8", "replace").encode())
 
 
 def _broken(message: str) -> CallError:
