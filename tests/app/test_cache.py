@@ -38,7 +38,7 @@ class Clock:
 class Port:
     """An `/v1/embeddings` on loopback that says the same of every text, or fails."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.requests: list[tuple[str, dict[str, str], Any]] = []
         self.status = 200
         port = self
@@ -54,7 +54,7 @@ class Port:
             def log_message(self, format: str, *args: Any) -> None:
                 """Quiet."""
 
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.server = HTTPServer((host, 0), Handler)
         self.number = self.server.server_address[1]
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
         self.thread.start()
@@ -174,6 +174,22 @@ async def test_a_cache_that_is_replaced_answers_those_who_search_and_takes_nothi
             assert after.answers.counts().on_disk == 1
             assert after.answers.keep(other, said(chat_answer()), clock.now_ms()) != ""
             assert after.answers.counts().entries == 0
+
+
+async def test_a_house_on_another_address_asks_there(tmp_path: Path) -> None:
+    config = CacheConfig(semantic=SemanticCacheConfig(models=("fast",), embeddings="nomic"))
+    other = Port("127.0.0.2")
+    try:
+        async with house(tmp_path, config) as cache:
+            cache.use_port(other.number, "127.0.0.2")
+            answers = cache.answers
+            assert answers is not None
+            ticket = answers.look(ask(chat("How do I reset my password?")), 0)
+            assert isinstance(ticket, Ticket)
+            answers.keep(ticket, said(chat_answer()), 0)
+            await until(lambda: answers.counts().questions > 0)
+    finally:
+        other.close()
 
 
 async def test_vectors_have_length_one(port: Port) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from freehold.app import outcomes as outcomes_module
 from freehold.app.explain import explanation, own_explanation
 from freehold.app.outcomes import FILE, LEARNED, OutcomeBook, load_beliefs, load_learned
 from freehold.app.shadow_tally import FILE as SHADOWS
@@ -28,6 +30,7 @@ from freehold.routing.shadow import AGENT
 from freehold.routing.world import RoutingRules, Standing
 from tests.cli.ledgers import START_MS, FixedClock
 from tests.routing.worlds import HOUSE, ask
+from tests.supervisor.keeping import until
 
 CLOCK = FixedClock()
 
@@ -146,6 +149,80 @@ async def test_beliefs_are_known_again_after_an_end_a_crash_and_a_lost_file(tmp_
     (tmp_path / FILE).unlink()
     assert same(load_beliefs(tmp_path), before)
     assert load_beliefs(tmp_path / "nowhere").tallies == {}
+
+
+async def test_who_thinks_again_after_a_restart_is_counted_once(tmp_path: Path) -> None:
+    with room(tmp_path, call(1)) as one:
+        await one.book.post(body(score=0.0))
+        await one.book.save()
+    with room(tmp_path) as again:
+        view = await again.book.post(body(score=1.0))
+    assert view.trials == 1.0
+
+
+@pytest.mark.parametrize("file", [FILE, SHADOWS])
+def test_a_file_with_damaged_letters_is_made_anew(tmp_path: Path, file: Path) -> None:
+    (tmp_path / "routing").mkdir()
+    (tmp_path / file).write_bytes(b'{"v":1,"entries":0,"tallies":{"co\xffde":{}}}')
+    assert load_beliefs(tmp_path).tallies == {}
+    assert load_tallies(tmp_path) == {}
+
+
+@contextlib.asynccontextmanager
+async def kept(book: OutcomeBook, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """What changes is written down beside the calls, at once."""
+    monkeypatch.setattr(outcomes_module, "_SAVE_AFTER_S", 0.0)
+    keeping = asyncio.create_task(book.keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.wait((keeping,))
+
+
+async def test_answers_that_were_given_are_known_after_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with room(tmp_path) as one:
+        routed = one.router.route(ask(task="chat", session="s"), unknown_standing, START_MS, 1.0)
+        for number in range(5):
+            one.router.insufficient(routed, "qwen", f"r{number}")
+        for _ in range(100):
+            one.router.beliefs.given("chat", "qwen")
+        before = one.router.beliefs
+        async with kept(one.book, monkeypatch):
+            await until(lambda: (tmp_path / FILE).exists() and same(load_beliefs(tmp_path), before))
+
+
+async def test_what_was_learned_of_prompts_is_kept_though_nobody_posts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with room(tmp_path) as one:
+        await one.book.load_learner()
+        routed = one.router.route(ask(task="code", prompt="Add two numbers"), unknown_standing, START_MS, 1.0)
+        one.router.checked(routed, "qwen", "r1", good=False)
+        async with kept(one.book, monkeypatch):
+            await until((tmp_path / LEARNED).exists)
+
+
+async def test_a_house_without_calls_writes_nothing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+    before = outcomes_module.replace_file
+
+    def replace_file(path: Path, data: bytes) -> None:
+        before(path, data)
+        written.append(path)
+
+    monkeypatch.setattr(outcomes_module, "replace_file", replace_file)
+    with room(tmp_path) as one:
+        await one.book.load_learner()
+        async with kept(one.book, monkeypatch):
+            await until(lambda: written)
+            for _ in range(50):
+                await asyncio.sleep(0)
+    assert written == [tmp_path / FILE]
 
 
 async def test_what_the_router_notices_is_in_the_ledger_and_counted_once(tmp_path: Path) -> None:

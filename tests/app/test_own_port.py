@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from freehold.app.own_port import OwnPort
+from freehold.app.own_port import OwnPort, own_host
 
 
 class Port:
@@ -36,11 +36,11 @@ class Port:
 
 
 @asynccontextmanager
-async def port(said: bytes) -> AsyncIterator[tuple[OwnPort, Port]]:
+async def port(said: bytes, host: str = "127.0.0.1") -> AsyncIterator[tuple[OwnPort, Port]]:
     opened = Port(said)
-    server = await asyncio.start_server(opened.take, "127.0.0.1", 0)
+    server = await asyncio.start_server(opened.take, host, 0)
     own = OwnPort("freehold-shadow")
-    own.port = server.sockets[0].getsockname()[1]
+    own.host, own.port = host, server.sockets[0].getsockname()[1]
     async with server:
         yield own, opened
 
@@ -74,3 +74,24 @@ async def test_who_gives_up_hangs_up() -> None:
             await own.post("/v1/x", b"", {}, 0.05)
         async with asyncio.timeout(10):
             await opened.gone.wait()
+
+
+async def test_a_house_on_another_address_is_asked_there() -> None:
+    async with port(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", "127.0.0.2") as (own, opened):
+        assert (await own.post("/v1/x", b"", {}, 10)).body == b"hi"
+    assert f"host: 127.0.0.2:{own.port}\r\n".encode() in opened.asked
+
+
+@pytest.mark.parametrize(
+    ("listen", "host"),
+    [
+        ("127.0.0.1:8400", "127.0.0.1"),
+        ("0.0.0.0:8400", "127.0.0.1"),
+        ("[::]:0", "127.0.0.1"),
+        ("localhost:8400", "127.0.0.1"),
+        ("192.168.7.7:8400", "192.168.7.7"),
+        ("[::1]:8400", "::1"),
+    ],
+)
+def test_where_a_house_reaches_itself(listen: str, host: str) -> None:
+    assert own_host(listen) == host

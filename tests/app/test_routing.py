@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from freehold.adapters.providers.catalog import build_catalog, configured_servers
 from freehold.adapters.providers.discover import Discovery, FoundProvider
@@ -14,7 +15,8 @@ from freehold.core.catalog import Deployment, Provider
 from freehold.core.config import Config
 from freehold.costs.book import PriceBook
 from freehold.costs.overrides import parse_overrides
-from freehold.routing.world import Place, Rates
+from freehold.routing.auto import decide
+from freehold.routing.world import Ask, Place, Rates, World
 
 NOW_MS = 1_780_000_000_000
 HOUSE = {
@@ -127,6 +129,15 @@ def test_the_configuration_as_rules() -> None:
     assert shadow_rules(config, made).budget_nanos == 2_000_000_000
     assert hedge_rules(config).share == 0.2
     assert routing_rules(config).baseline == ""
+
+
+@pytest.mark.parametrize("written", ["code", "coding"])
+def test_a_kind_of_task_is_bound_in_any_spelling(written: str) -> None:
+    rules = routing_rules(house(routing={"tasks": {written: "premium"}}))
+    made = places(house())
+    for said in ("code", "coding", " Coding"):
+        first = decide(Ask(task=said), World(places=tuple(made.values())), rules).candidates[0]
+        assert made[first.name].tier == "premium", said
 
 
 def test_a_server_has_no_list_price() -> None:

@@ -76,6 +76,15 @@ def test_after_its_time_an_answer_is_gone() -> None:
     assert isinstance(answers.look(ask(chat()), HOUR_MS), Ticket)
 
 
+def test_when_the_clock_is_set_back_an_answer_of_the_future_is_gone() -> None:
+    answers = cache()
+    assert (
+        answers.keep(ticket(answers, chat(), now_ms=100 * HOUR_MS), said(chat_answer()), 100 * HOUR_MS) == ""
+    )
+    assert isinstance(answers.look(ask(chat()), 100 * HOUR_MS - 1000), Hit)
+    assert isinstance(answers.look(ask(chat()), 99 * HOUR_MS), Ticket)
+
+
 def test_keys_and_projects_have_their_own_answers() -> None:
     answers = cache()
     kept(answers, chat(), key_name="k1", project="p")

@@ -169,3 +169,79 @@ def test_a_call_waits_for_the_disk_and_memory_has_it_afterwards(tmp_path: Path) 
     restarted.clear()
     disk.close()
     assert files(tmp_path) == []
+
+
+# -- after a restart with another configuration
+
+CALL = {"id": "t", "type": "function", "function": {"name": "pay", "arguments": "{}"}}
+PAYS = chat_answer(None, message={"tool_calls": [CALL]}, finish_reason="tool_calls")
+HOUR_MS = 3_600_000
+
+
+def restarted(
+    folder: Path, exact: ExactCacheConfig, *before: tuple[ExactCacheConfig, bytes]
+) -> tuple[Answers, AnswerDisk, Loop]:
+    """A cache on a folder where an earlier one kept an answer, an hour before NOW_MS."""
+    disk, loop = opened(folder)
+    for earlier, body in before:
+        answers = Answers(CacheConfig(exact=earlier), salt=SALT, disk=disk)
+        ticket = answers.look(ask(chat()), NOW_MS - HOUR_MS)
+        assert isinstance(ticket, Ticket)
+        assert answers.keep(ticket, said(body), NOW_MS - HOUR_MS) == ""
+        loop.run_one()
+    return Answers(CacheConfig(exact=exact), salt=SALT, disk=disk), disk, loop
+
+
+def looked(answers: Answers, loop: Loop, now_ms: int = NOW_MS) -> Hit | None:
+    """What a call gets, waiting for the disk included."""
+    found = answers.look(ask(chat()), now_ms)
+    if isinstance(found, Hit):
+        return found
+    assert isinstance(found, Ticket)
+    got: list[Hit | None] = []
+    if found.waits:
+        answers.wait(found, now_ms, got.append)
+        loop.run_one()
+    return got[0] if got else None
+
+
+DAYS = ExactCacheConfig(ttl_s=30 * 86_400)
+
+
+def test_a_shorter_time_holds_for_what_lies_on_disk(tmp_path: Path) -> None:
+    answers, disk, loop = restarted(tmp_path, ExactCacheConfig(ttl_s=60), (DAYS, chat_answer()))
+    with disk:
+        assert looked(answers, loop) is None
+
+
+def test_what_comes_from_disk_into_memory_keeps_no_longer_time_than_now_holds(tmp_path: Path) -> None:
+    answers, disk, loop = restarted(tmp_path, ExactCacheConfig(ttl_s=7200), (DAYS, chat_answer()))
+    with disk:
+        assert looked(answers, loop) is not None
+        assert looked(answers, loop, NOW_MS + HOUR_MS - 1) is not None
+        assert looked(answers, loop, NOW_MS + HOUR_MS) is None
+
+
+def test_a_tool_that_is_not_named_any_more_is_not_called_again_from_disk(tmp_path: Path) -> None:
+    named = ExactCacheConfig(ttl_s=86_400, tools=("pay",))
+    answers, disk, loop = restarted(tmp_path, ExactCacheConfig(ttl_s=86_400), (named, PAYS))
+    with disk:
+        assert looked(answers, loop) is None
+
+
+def test_a_tool_that_is_still_named_is(tmp_path: Path) -> None:
+    named = ExactCacheConfig(ttl_s=86_400, tools=("pay",))
+    answers, disk, loop = restarted(tmp_path, named, (named, PAYS))
+    with disk:
+        assert looked(answers, loop) is not None
+
+
+def test_who_left_before_the_disk_answered_has_saved_nothing(tmp_path: Path) -> None:
+    answers, disk, loop = restarted(tmp_path, DAYS, (DAYS, chat_answer()))
+    with disk:
+        waiting = answers.look(ask(chat()), NOW_MS)
+        assert isinstance(waiting, Ticket)
+        stop = answers.wait(waiting, NOW_MS, lambda _: None)
+        stop()
+        loop.run_one()
+        assert (answers.counts().saved_nanos, answers.counts().exact_hits) == (0, 0)

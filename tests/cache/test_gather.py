@@ -64,6 +64,21 @@ def test_tool_calls_come_together_from_their_pieces() -> None:
     ]
 
 
+def test_a_call_of_the_old_kind_comes_together_too() -> None:
+    def delta(**call: str) -> dict[str, Any]:
+        return {"choices": [{"index": 0, "delta": {"function_call": call}, "finish_reason": None}]}
+
+    body = events(
+        delta(name="f", arguments=""),
+        delta(arguments='{"x":'),
+        delta(arguments="1}"),
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "function_call"}]},
+    )
+    found = gathered("chat", body)
+    assert found is not None
+    assert found["choices"][0]["message"]["function_call"] == {"name": "f", "arguments": '{"x":1}'}
+
+
 def test_several_choices_and_their_logprobs() -> None:
     def chunk(index: int, text: str, end: str | None = None) -> dict[str, Any]:
         logprobs = {"content": [{"token": text}]}

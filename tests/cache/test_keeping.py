@@ -138,3 +138,11 @@ def test_calls_in_a_stream_are_judged_by_name() -> None:
     )
     assert "look_up" in against(body, form="stream")
     assert against(body, form="stream", tools=("look_up",)) == ""
+
+
+def test_a_stream_of_which_one_choice_never_ended_is_not_kept() -> None:
+    def delta(index: int, end: str | None = None) -> dict[str, Any]:
+        return {"choices": [{"index": index, "delta": {"content": "x"}, "finish_reason": end}]}
+
+    assert against(events(delta(0), delta(1), delta(0, "stop")), form="stream") != ""
+    assert against(events(delta(0), delta(1), delta(0, "stop"), delta(1, "stop")), form="stream") == ""

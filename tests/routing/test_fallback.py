@@ -44,6 +44,11 @@ def test_what_is_the_requests_fault_is_never_sent_again(status):
     assert step(status) == Next("stop")
 
 
+def test_a_prompt_that_is_too_long_for_this_place_is_tried_elsewhere_and_never_here_again():
+    assert step(400, more=True, too_long=True) == Next("elsewhere")
+    assert step(400, too_long=True) == Next("stop")
+
+
 @pytest.mark.parametrize(
     ("told", "expected"),
     [

@@ -158,3 +158,13 @@ def test_no_text_is_kept() -> None:
     jury.remember("r", features, given, jury.weigh(features, given, [OPUS], wrong_usd()))
     assert b"oak" not in jury.kept()
     assert "oak" not in repr(vars(jury))
+
+
+def test_what_is_kept_and_damaged_is_nothing() -> None:
+    jury = Jury()
+    judged(jury, 1, [said("4"), said("4", "glm")], None, 1.0)
+    kept = jury.kept()
+    for at in range(len(kept)):
+        for sign in (0x80, 0xC1, 0xFF):
+            jury.grown(kept[:at] + bytes((sign,)) + kept[at + 1 :])
+        jury.grown(kept[:at])

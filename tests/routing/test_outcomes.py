@@ -63,6 +63,14 @@ def test_who_thinks_again_is_counted_once() -> None:
     assert both.belief("code", "qwen", "local").trials == WEIGHTS["person"] + WEIGHTS["retry"]
 
 
+def test_who_thinks_again_after_a_restart_is_counted_once_too() -> None:
+    before = after(outcome(1.0, receipt="r1"))
+    again = Beliefs(before.tallies)
+    again.remember(before.said)
+    assert not again.learn(outcome(0.0, receipt="r1"))
+    assert again.belief("code", "qwen", "local").trials == 1.0
+
+
 def test_made_up_kinds_of_task_do_not_fill_the_memory() -> None:
     beliefs = after(outcome(1.0), *(outcome(1.0, task=f"ticket-{n}") for n in range(2 * Beliefs.KINDS)))
     assert len(beliefs.tallies) == Beliefs.KINDS

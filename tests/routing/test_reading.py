@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.core.catalog import Dialect
+from freehold.routing.escalate import CallSign, broken_call
 from freehold.routing.reading import Said, read_ask, read_wanted, without_chance
 from freehold.routing.world import Ask, Needs
 from tests.growth import LINEAR, cpu_s, growth
@@ -42,7 +44,29 @@ FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"requir
         ("responses", {"input": "x", "text": {"format": {"type": "json_schema"}}}, Needs(json=True)),
         ("ollama", {"messages": [user("x")], "format": {"type": "object"}}, Needs(json=True)),
         ("ollama", {"messages": [{"role": "user", "content": "x", "images": ["AA"]}]}, Needs(vision=True)),
+        ("ollama", {"messages": [{"role": "user", "content": "x", "images": []}]}, Needs()),
+        (
+            "ollama",
+            {"messages": [user("x")], "tools": [{"function": {"parameters": {"images": {}}}}]},
+            Needs(tools=True),
+        ),
+        ("ollama", {"messages": [user("x")], "format": "json"}, Needs(json=True)),
+        ("chat", {"messages": [user("x")], "functions": [{"name": "f"}]}, Needs(tools=True)),
+        ("chat", {"messages": [user("x")], "modalities": ["text", "audio"]}, Needs(audio=True)),
         ("messages", {"messages": [user([{"type": "image", "source": {}}])]}, Needs(vision=True)),
+        (
+            "messages",
+            {"messages": [user("x")], "mcp_servers": [{"type": "url", "name": "x"}]},
+            Needs(tools=True, native="messages"),
+        ),
+        ("responses", {"input": "x", "prompt": {"id": "pmpt_1"}}, Needs(native="responses")),
+        ("responses", {"input": "x", "background": True}, Needs(native="responses")),
+        ("responses", {"input": "x", "background": False}, Needs()),
+        (
+            "responses",
+            {"input": [{"type": "item_reference", "id": "msg_1"}, user("x")]},
+            Needs(native="responses"),
+        ),
         ("responses", {"input": "x", "previous_response_id": "resp_1"}, Needs(native="responses")),
         (
             "responses",
@@ -107,6 +131,58 @@ def test_lengths() -> None:
     assert len(asked.prompt) < 9000
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 4_000_000}}
     assert read({"messages": [user([picture])]}).input_tokens < 20_000
+
+
+BLOB = "A" * 1_400_000
+FILES = [
+    ("messages", {"type": "document", "source": {"type": "base64", "data": BLOB}}),
+    ("chat", {"type": "input_audio", "input_audio": {"data": BLOB, "format": "wav"}}),
+    ("chat", {"type": "file", "file": {"file_data": "data:application/pdf;base64," + BLOB}}),
+    ("responses", {"type": "input_file", "file_data": "data:application/pdf;base64," + BLOB}),
+]
+
+
+@pytest.mark.parametrize(("dialect", "part"), FILES)
+def test_the_bytes_of_a_file_are_not_so_many_letters(dialect: Dialect, part: dict[str, object]) -> None:
+    field = "input" if dialect == "responses" else "messages"
+    assert 1000 < read({field: [user([part])]}, dialect).input_tokens < 30_000
+
+
+def test_a_picture_beside_a_long_text_does_not_shorten_it() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 95_000}}
+    text = {"type": "text", "text": "word " * 120_000}
+    assert read({"messages": [user([picture])]}).input_tokens < 2000
+    alone = read({"messages": [user([text])]}).input_tokens
+    assert 0 < read({"messages": [user([text, picture])]}).input_tokens - alone < 2000
+
+
+def test_letters_written_as_escapes_count_as_letters() -> None:
+    body = {"messages": [user("Привет мир " * 1000)]}
+    plain = read(body).input_tokens
+    escaped = read_ask(json.dumps(body).encode(), "chat", SAID).input_tokens
+    assert plain <= escaped < 1.6 * plain
+
+
+def test_the_same_words_about_another_picture_are_another_question() -> None:
+    def asked(data: str) -> int:
+        picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + data}}
+        return read({"messages": [user([{"type": "text", "text": "What is this?"}, picture])]}).question
+
+    assert asked("AAAA") == asked("AAAA")
+    assert asked("AAAA") != asked("BBBB")
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "bash_20250124", "name": "bash"},
+        {"type": "custom", "name": "bash", "input_schema": {"type": "object"}},
+    ],
+)
+def test_a_tool_of_any_kind_may_be_called(tool: dict[str, object]) -> None:
+    other = {"name": "f", "input_schema": {"type": "object"}}
+    wanted = read_wanted(msgspec.json.encode({"tools": [tool, other]}))
+    assert broken_call(CallSign("bash", '{"command": "ls"}'), wanted.tools) == ""
 
 
 def test_what_an_answer_must_fit() -> None:

@@ -76,6 +76,8 @@ def test_a_question_asked_again_goes_up_and_counts_against_who_answered() -> Non
         (ask(prompt=QUESTION, question=0), 60_000, False),
         (ask(prompt="go on", question=7), 60_000, False),
         (ask(prompt=QUESTION, question=7, task="heartbeat"), 60_000, False),
+        (ask(prompt=QUESTION, question=7, prefix=b"another document"), 60_000, False),
+        (ask(prompt=QUESTION, question=7), -60_000, False),
     ],
 )
 def test_what_counts_as_asking_again(call: Ask, after_ms: int, again: bool) -> None:
@@ -95,6 +97,22 @@ def test_a_session_stays_and_is_forgotten_in_time() -> None:
     assert sessions.of("c", 11_001) is None
     sessions.forget("qwen")
     assert len(sessions) == 0
+
+
+def test_a_session_of_the_future_is_forgotten_when_the_clock_is_set_back() -> None:
+    sessions = Sessions(keep_s=10.0)
+    sessions.stay("s", Sticky(deployment="qwen", at_ms=1_000_000))
+    assert sessions.of("s", 999_000) is not None
+    assert sessions.of("s", 1_000_000 - 3_600_000) is None
+
+
+def test_the_same_words_about_another_document_are_no_second_try() -> None:
+    one = router()
+    for number in range(3):
+        asked = ask(task="chat", session="s", prompt=QUESTION, question=7, prefix=b"document %d" % number)
+        routed = route(one, asked, now_ms=number * 1000)
+        assert routed.ask.failed == ()
+        answered(one, routed, "qwen", now_ms=number * 1000)
 
 
 def test_the_length_and_speed_of_answers_are_learned() -> None:
@@ -162,6 +180,15 @@ def test_a_learner_reads_prompts_and_hears_of_their_outcomes() -> None:
     answered(one, riddle, "glm")
     one.learn(Outcome(task="maths", deployment="glm", score=1.0, receipt="r1"))
     one.learn(Outcome(task="maths", deployment="glm", score=1.0, receipt="other"))
+    assert reader.heard == [("a riddle", 1.0)]
+
+
+def test_a_learner_hears_of_one_answer_once_however_often_somebody_thinks_again() -> None:
+    reader = Reader()
+    one = router(learner=reader)
+    answered(one, route(one, ask(prompt="a riddle")), "glm")
+    for score in (1.0, 0.0, 1.0):
+        one.learn(Outcome(task="maths", deployment="glm", score=score, receipt="r1"))
     assert reader.heard == [("a riddle", 1.0)]
 
 

@@ -26,6 +26,7 @@ from freehold.core.clock import Clock
 from freehold.core.config_cache import CacheConfig
 from freehold.core.errors import ConfigError
 from freehold.core.home import expand_user
+from freehold.core.listen import Listen
 
 AGENT = "freehold-cache"
 KEY_FILE = "cache.key"
@@ -57,10 +58,10 @@ class HouseCache:
         are needed at all."""
         return {} if self._asker is None else {hashlib.sha256(self._asker.key.encode()).hexdigest(): AGENT}
 
-    def use_port(self, port: int) -> None:
+    def use_port(self, port: int, host: str = "127.0.0.1") -> None:
         """The port is open: embeddings can be asked for."""
         if self._asker is not None:
-            self._asker.url = f"http://127.0.0.1:{port}"
+            self._asker.url = Listen(host, port).url
 
     async def __aenter__(self) -> HouseCache:
         """Raises ConfigError when the folder cannot be used."""

@@ -43,7 +43,9 @@ def explanation(
     return explain_call(router, standing, asked, now_ms)
 
 
-def explain_call(router: Router, standing: StandingOf, asked: ExplainIn, now_ms: int) -> Explanation:
+def explain_call(
+    router: Router, standing: StandingOf, asked: ExplainIn, now_ms: int, left_nanos: int | None = None
+) -> Explanation:
     """What the router would do with such a call now. Changes nothing. Raises FreeholdError for a name that
     leaves it no choice."""
     if router.places and not router.takes(asked.model):
@@ -52,7 +54,7 @@ def explain_call(router: Router, standing: StandingOf, asked: ExplainIn, now_ms:
     ask = router.read(asked_of(asked))
     if asked.output_tokens is not None:
         ask = msgspec.structs.replace(ask, output_tokens=asked.output_tokens)
-    world = router.world(ask, standing, now_ms)
+    world = router.world(ask, standing, now_ms, left_nanos)
     return explained(ask, router.judge(ask, world, 1.0), world, router.rules)
 
 

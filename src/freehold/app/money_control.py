@@ -14,6 +14,7 @@ from freehold.core.catalog import Deployment
 from freehold.core.clock import Clock
 from freehold.core.config_budgets import nanos_of
 from freehold.core.errors import ConfigError, FreeholdError
+from freehold.costs.budgets.scopes import Payer
 from freehold.costs.budgets.views import BudgetView
 from freehold.costs.limits.window import LimitView
 from freehold.gateway.deciding import standing_now
@@ -64,7 +65,10 @@ class HouseMoney:
     async def explain(self, asked: ExplainIn) -> Explanation:
         router, now_ms = self._rooms.router, self._clock.now_ms()
         if not asked.receipt:
-            return explain_call(router, self._standing, asked, now_ms)
+            budgets = self._rooms.budgets
+            who = Payer(agent=asked.agent, session=asked.session, task=asked.task)
+            left = None if budgets is None else budgets.book.left(who, now_ms)
+            return explain_call(router, self._standing, asked, now_ms, left)
         _, receipt = await asyncio.to_thread(find, self._home, asked.receipt)
         return explain_receipt(router, self._standing, receipt, now_ms)
 

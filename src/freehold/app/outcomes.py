@@ -7,6 +7,7 @@ from it when it is missing or cannot be read.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ made anew."""
 AGREEMENT = Path("routing") / "agreement.bin"
 """What outcomes of answers that were held against each other have taught: numbers, no texts."""
 _SAVE_EVERY = 50
+_SAVE_AFTER_S = 20.0
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,8 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     v: int = 1
     entries: int = 0
     tallies: dict[str, dict[str, Tally]] = {}
+    said: list[Outcome] = []
+    """The newest of them, which may be said again."""
 
 
 class OutcomeBook:
@@ -67,6 +71,8 @@ class OutcomeBook:
         self._next_id = next_id
         self._entries = entries
         self._unsaved = 0
+        self._written = b""
+        """The beliefs, as they stand in the file."""
         self._learned: Learned | None = None
         router.on_outcome = self.noticed
 
@@ -124,15 +130,22 @@ class OutcomeBook:
         return self._entries()
 
     async def save(self) -> None:
-        """Write the beliefs down."""
+        """Write the beliefs down, and what was learned of prompts and of comparing."""
         self._unsaved = 0
-        tallies = {task: dict(row) for task, row in self._router.beliefs.tallies.items()}
-        data = msgspec.json.encode(_File(entries=self._entries(), tallies=tallies))
-        await to_the_end(replace_file, self._home / FILE, data)
+        await self._save_beliefs()
         if self._learned is not None:
             await self._save_learned(self._learned)
         if self._router.jury is not None:
             await self._save_jury(self._router.jury)
+
+    async def _save_beliefs(self) -> None:
+        tallies = {task: dict(row) for task, row in self._router.beliefs.tallies.items()}
+        data = msgspec.json.encode(
+            _File(entries=self._entries(), tallies=tallies, said=self._router.beliefs.said)
+        )
+        if data != self._written:
+            await to_the_end(replace_file, self._home / FILE, data)
+            self._written = data
 
     async def _save_learned(self, learned: Learned) -> None:
         from freehold.routing.learned import grown  # noqa: PLC0415 - it is there already
@@ -149,6 +162,14 @@ class OutcomeBook:
         grown = await asyncio.to_thread(jury.grown, kept) if due else None
         if grown is not None:
             jury.use(grown)
+
+    async def keep(self) -> None:
+        """Write down beside the calls what changed, until cancelled: that answers were given stands in no
+        entry of the ledger, and of what was noticed nobody is told."""
+        while True:
+            await asyncio.sleep(_SAVE_AFTER_S)
+            with contextlib.suppress(OSError):
+                await (self.save() if self._unsaved else self._save_beliefs())
 
     def beliefs(self) -> list[BeliefView]:
         """Everything that rests on outcomes, the most tried first."""
@@ -194,11 +215,12 @@ def load_beliefs(home: Path) -> Beliefs:
     Without a ledger there are none. Blocking."""
     try:
         kept = msgspec.json.decode((home / FILE).read_bytes(), type=_File)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         kept = _File()
     if kept.v != 1:
         kept = _File()
     beliefs = Beliefs(kept.tallies)
+    beliefs.remember(kept.said)
     try:
         for said in outcomes(home, kept.entries):
             if (outcome := outcome_from(said)) is not None:

@@ -11,6 +11,17 @@ from collections.abc import Mapping
 
 import msgspec
 
+from freehold.core.listen import Listen, parse_listen
+
+_EVERYWHERE = frozenset(("0.0.0.0", "::", "localhost"))  # noqa: S104 - compared
+
+
+def own_host(listen: str) -> str:
+    """Under which address a house that listens there reaches itself."""
+    host = parse_listen(listen).host
+    return "127.0.0.1" if host in _EVERYWHERE else host
+
+
 _ANSWER_BYTES = 16 * 1024 * 1024
 _HEAD_END = b"\r\n\r\n"
 
@@ -29,6 +40,8 @@ class OwnPort:
     def __init__(self, agent: str) -> None:
         self._agent = agent
         self._key = secrets.token_urlsafe(32)
+        self.host = "127.0.0.1"
+        """Where the house listens; `own_host` tells."""
         self.port = 0
         """0: it is not open yet, and nothing can be asked."""
 
@@ -41,7 +54,7 @@ class OwnPort:
         """Ask and wait for the whole answer. Cancelled, it hangs up, and whoever works on it is stopped.
         Raises OSError (TimeoutError among them), also for an answer that is cut."""
         async with asyncio.timeout(within_s):
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            reader, writer = await asyncio.open_connection(self.host, self.port)
             try:
                 writer.write(self._head(path, len(body), headers) + body)
                 await writer.drain()
@@ -54,7 +67,7 @@ class OwnPort:
     def _head(self, path: str, length: int, headers: Mapping[str, str]) -> bytes:
         """HTTP/1.0: the answer ends with the connection, and is in one piece."""
         fields = {
-            "host": f"127.0.0.1:{self.port}",
+            "host": Listen(self.host, self.port).url.removeprefix("http://"),
             "content-type": "application/json",
             "content-length": str(length),
             "authorization": f"Bearer {self._key}",

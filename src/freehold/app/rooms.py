@@ -17,6 +17,7 @@ import msgspec
 from freehold.app.beside import Beside
 from freehold.app.limits import HouseLimits
 from freehold.app.outcomes import OutcomeBook
+from freehold.app.own_port import own_host
 from freehold.app.price_table import HousePrices
 from freehold.app.routing import hedge_rules, places_of, routing_rules, shadow_rules
 from freehold.app.spooled import keep_taking
@@ -140,8 +141,9 @@ class OptionalRooms:
             lambda: ledger.health().entries,
         )
         self.outcomes.load()
+        self._beside.begin("outcomes", self.outcomes.keep)
         if self.cache is not None:
-            self.cache.use_port(port)
+            self.cache.use_port(port, own_host(self._config.listen))
         self._beside.begin("prices", lambda: self.prices.fetch(gateway.use_prices))
         self._beside.begin("limits", self.limits.keep)
         self._beside.begin("tool uses that hooks kept", self._take_spool)
@@ -214,7 +216,7 @@ class OptionalRooms:
         cache = HouseCache(config, self._home, self._base, self._clock)
         await self._stack.enter_async_context(cache)
         if self._port:
-            cache.use_port(self._port)
+            cache.use_port(self._port, own_host(self._config.listen))
         return cache
 
     async def _use_cache(self, config: CacheConfig, gateway: Gateway) -> None:
@@ -311,7 +313,8 @@ class OptionalRooms:
     def _chooses(self) -> bool:
         """Whether the configuration says anything of how calls are chosen."""
         named = any(True for _ in self._config.tiers.named())
-        return named or any(rule.route == "auto" for rule in self.router.rules.aliases.values())
+        tasks = bool(self._config.routing.tasks)
+        return named or tasks or any(rule.route == "auto" for rule in self.router.rules.aliases.values())
 
     def _plan(self, gateway: Gateway, specs: Sequence[ServerSpec]) -> None:
         config, catalog = self._config, gateway.catalog
@@ -328,7 +331,9 @@ class OptionalRooms:
         if self.shadow is None and rules.share and self.outcomes is not None:
             from freehold.app.shadow import shadow_of  # noqa: PLC0415 - see the module
 
-            shadow: HouseShadow = shadow_of(rules, self.outcomes, gateway, self._clock, self._port)
+            shadow: HouseShadow = shadow_of(
+                rules, self.outcomes, gateway, self._clock, self._port, own_host(self._config.listen)
+            )
             self.shadow = shadow
             self._beside.begin("shadow", shadow.keep)
         if self.shadow is not None:

@@ -52,7 +52,7 @@ def routing_rules(config: Config, places: Sequence[Place] = ()) -> RoutingRules:
     routing = config.routing
     return RoutingRules(
         quality=routing.quality,
-        tasks=routing.tasks,
+        tasks={kind_of(kind): target for kind, target in routing.tasks.items()} | routing.tasks,
         aliases={
             name: AliasRule(alias.route if isinstance(alias, AliasConfig) else "order", candidates_of(alias))
             for name, alias in config.models.items()

@@ -301,11 +301,11 @@ class HouseShadow:
 
 
 def shadow_of(
-    rules: ShadowRules, book: OutcomeBook, gateway: Gateway, clock: Clock, port: int
+    rules: ShadowRules, book: OutcomeBook, gateway: Gateway, clock: Clock, port: int, host: str = "127.0.0.1"
 ) -> HouseShadow:
     """That of a running house, whose port is open."""
     own = OwnPort(AGENT)
-    own.port = port
+    own.host, own.port = host, port
     return HouseShadow(rules, book, own, HousePlaces(gateway, clock), clock)
 
 

@@ -41,7 +41,7 @@ def load_tallies(home: Path) -> Tallies:
     """From the file, and what the ledger has since. Without a ledger there are none. Blocking."""
     try:
         kept = msgspec.json.decode((home / FILE).read_bytes(), type=_File)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         kept = _File()
     if kept.v != 1:
         kept = _File()

@@ -40,8 +40,9 @@ class Validators:
             return Verdict(None, f"no turn within {check.timeout_s:g} s")
         try:
             return await self._run(check, document)
-        except OSError as error:
-            return Verdict(None, f"{check.command[0]} cannot be started: {error.strerror or error}")
+        except (OSError, ValueError) as error:  # a NUL in a word of the command is a ValueError
+            words = error.strerror if isinstance(error, OSError) else None
+            return Verdict(None, f"{check.command[0]} cannot be started: {words or error}")
         finally:
             self._turns.release()
 
@@ -80,7 +81,7 @@ async def _tell(process: asyncio.subprocess.Process, document: bytes) -> None:
     """It need not read what it is told."""
     pipe = process.stdin
     assert pipe is not None
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RuntimeError):  # uvloop's word for a pipe that is closed already
         pipe.write(document)
         await pipe.drain()
         pipe.close()

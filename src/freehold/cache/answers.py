@@ -31,6 +31,8 @@ from freehold.dialects.usage import usage_object
 
 Kind = Literal["exact", "semantic", "shared", "resumed"]
 """How it was found; the last two are answers that were never kept, see `flights` and `retries`."""
+_TICK_MS = 60_000
+"""So far clocks are set back without that anything is forgotten."""
 _LETTER: dict[Form, bytes] = {"whole": b"w", "stream": b"s", "counted": b"c"}
 _FROM_STREAM: tuple[Form, ...] = ("counted", "stream")
 _DIALECTS: dict[str, Dialect] = {"chat": "chat", "messages": "messages", "completions": "chat"}
@@ -318,11 +320,21 @@ class Answers:
         return self._questions.may_find(ticket.context, ticket.reading, now_ms)
 
     def _from_disk(self, ticket: Ticket, found: Stored | None, now_ms: int, search: Search) -> None:
-        if found is None:
+        if search.over:  # nobody waits any more: nothing was saved
+            return
+        if found is None or not self._stands(ticket, found, now_ms):
             self._by_meaning(ticket, now_ms, search)
             return
-        self._memory.put(ticket.key, found)
+        ends_ms = min(found.expires_ms, found.stored_ms + self._exact_ms)
+        self._memory.put(ticket.key, msgspec.structs.replace(found, expires_ms=ends_ms))
         search.answer(self._hit(found, "exact", now_ms))
+
+    def _stands(self, ticket: Ticket, found: Stored, now_ms: int) -> bool:
+        """Whether what an earlier configuration kept would be kept, for so long, by this one."""
+        young = 0 <= now_ms - found.stored_ms + _TICK_MS < self._exact_ms + _TICK_MS
+        return young and not objection(
+            ticket.asked.endpoint, found.form, found.status, found.body, self._tools
+        )
 
     def _by_meaning(self, ticket: Ticket, now_ms: int, search: Search) -> None:
         question, embedder = ticket.question, self._embedder

@@ -82,6 +82,10 @@ def _add_chat(choice: JsonObject, piece: JsonObject) -> None:
     for name, value in _object(piece.get("delta")).items():
         if name == "tool_calls":
             _add_calls(message, _list(value))
+        elif name == "function_call" and isinstance(value, dict):
+            inner: JsonObject = message.setdefault(name, {})
+            for part, text in cast(JsonObject, value).items():
+                _add(inner, part, text)
         else:
             _add(message, name, value)
 

@@ -21,6 +21,18 @@ _LITERAL = re.compile(
     r"https?://\S+|[\w.+-]+@[\w-]+\.[\w.]+|(?:~|\.{0,2})/[\w./-]+|\b\w+(?:[./_]\w+)+\b|\w*\(\)|\B--?[a-z][\w-]*"
 )
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:st|nd|rd|th)?")
+_RAISED = re.compile("[\u2070\u00b9\u00b2\u00b3\u2074-\u207e\u2080-\u208e]+")
+_AND_ONE = re.compile(
+    r"\b((?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+    r"|hundred|thousand|million|billion)(?: and)?) one\b"
+)
+_SIGN = re.compile(
+    r"(?<=[\w)]) [-:] (?=[\w(])|(?<=\d) ?am\b|(?<=\d)!|[&@#|^~\\\[\]{}\u2030]|\u00b0(?! ?[cf])"
+    r"|[^\w\s!-/:-@\[-`{-~\u00a0\u00a1\u00a3\u00ab\u00b0\u00bb\u00bf\u20ac"
+    r"\u2010-\u2027\u2032-\u205e\u3000-\u3003\u3008-\u3011]"
+)
+"""Signs that mean something: between two words, after a number, of programs; whatever is no punctuation."""
+_READ = frozenset("%$\u20ac\u00a3+*/=<>,")
 _TOKEN = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:st|nd|rd|th)?|[^\W\d_][\w+#°'-]*|°[cf]|[%$€£+*/=<>,]")
 _CONTRACTIONS = (
     (re.compile(r"\bcan't\b|\bcannot\b"), "can not"),
@@ -44,6 +56,23 @@ _FEW = 2
 """So many content words say the same in either order ("capital of France", "France's capital")."""
 
 
+_PERSONS = {
+    word: who
+    for who, words in {
+        "1": "i me my mine myself", "1s": "we us our ours", "2": "you your yours", "he": "he him his",
+        "she": "she her hers", "they": "they them their theirs",
+    }.items()
+    for word in words.split()
+}  # fmt: skip
+_TIMES = {
+    word: when
+    for when, words in {"past": "was were did had", "now": "is are am do does", "next": "will shall"}.items()
+    for word in words.split()
+}
+_TWO_FACED = frozenset(("may", "go"))
+"""A month and a language, behind a preposition."""
+
+
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """The facts of a text."""
 
@@ -65,20 +94,34 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     names: frozenset[str]
     """Words written as names, or otherwise not common."""
     literal: tuple[str, ...]
-    """Quotes, code, addresses, as they stand."""
+    """Quotes, code, addresses, signs, as they stand."""
+    persons: tuple[str, ...] = ()
+    """Who is spoken of, each once, in order."""
+    times: frozenset[str] = frozenset()
+    """Past, present, future, as auxiliaries say."""
 
 
 def read(text: str) -> Reading:
     """The facts of `text`, which may be anything."""
+    text = _RAISED.sub(lambda sign: f" ^{unicodedata.normalize('NFKC', sign[0])} ", text)
     text = unicodedata.normalize("NFKC", text).replace("’", "'").replace("“", '"').replace("”", '"').strip()
     literal, plain = _literals(text)
     named = _named(plain)
     plain = plain.lower()
     for pattern, words in _CONTRACTIONS:
         plain = pattern.sub(words, plain)
+    plain = _AND_ONE.sub(r"\1 1", plain)
     for pattern, word in PHRASES:
         plain = pattern.sub(word, plain)
-    return _reading(plain, named, literal)
+    return _reading(plain, named, (*literal, *_signs(plain)))
+
+
+def _signs(plain: str) -> list[str]:
+    """Signs that are no punctuation (8 \u00d7 3, a || b, pictures), and words of scripts whose vowels are
+    marks: no word says them again, so they must stand in both."""
+    words = (word.strip("?!.,:;") for word in plain.split())
+    marked = [word for word in words if any(unicodedata.category(sign)[0] == "M" for sign in word)]
+    return [*marked, *(found[0].strip() for found in _SIGN.finditer(plain) if found[0] not in _READ)]
 
 
 def signature(reading: Reading, *, meaning: bool) -> tuple[object, ...]:
@@ -95,6 +138,10 @@ def conflict(one: Reading, other: Reading, *, meaning: bool) -> str:
         return why
     if one.directed != other.directed and not _same_directions(one.directed, other.directed):
         return "another direction"
+    if one.persons and other.persons and one.persons != other.persons:
+        return "about another person"
+    if one.times and other.times and one.times != other.times:
+        return "of another time"
     if one.beside - other.beside and other.beside - one.beside:
         return "other circumstances"
     return "" if _same_order(one, other) else "another order"
@@ -159,7 +206,8 @@ def _named(text: str) -> frozenset[str]:
 
 def _reading(plain: str, named: frozenset[str], literal: tuple[str, ...]) -> Reading:
     found = _Facts(named)
-    for sign in _TOKEN.findall(plain):
+    words = _TOKEN.findall(plain)
+    for sign in words:
         found.take(sign)
     return Reading(
         bag=tuple(sorted(found.bag)),
@@ -172,6 +220,8 @@ def _reading(plain: str, named: frozenset[str], literal: tuple[str, ...]) -> Rea
         negations=found.negations,
         names=frozenset(found.names),
         literal=literal,
+        persons=tuple(dict.fromkeys(_PERSONS[word] for word in words if word in _PERSONS)),
+        times=frozenset(_TIMES[word] for word in words if word in _TIMES),
     )
 
 
@@ -236,7 +286,11 @@ class _Facts:
             self._is_beside, self._way = False, word
         elif word in _BOUNDARY:
             self._is_beside, self._head = False, ""
-        elif word not in STOP or word in self._named:
+        elif (
+            word not in STOP
+            or word in self._named
+            or (self._is_beside and not self._run and word in _TWO_FACED)
+        ):
             return False
         self._run = 0
         return True
@@ -270,14 +324,19 @@ _SHORT_UNIT = 3
 _PLAIN_UNITS = frozenset(("day", "°c", "°f", "usd", "eur", "gbp", "%"))
 
 
+_GROUPED = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?,?")
+
+
 def _number(word: str) -> str | None:
     """A number in one spelling; None when `word` is none."""
     if word in NUMBERS:
         return NUMBERS[word]
     if not _NUMBER.fullmatch(word):
         return None
-    value = re.sub(r"(?:st|nd|rd|th)$", "", word.replace(",", ""))
-    return re.sub(r"\.0+$", "", value)
+    value = re.sub(r"(?:st|nd|rd|th)$", "", word)
+    if _GROUPED.fullmatch(value):  # else the comma is a decimal one, or stands between two numbers
+        value = value.replace(",", "")
+    return re.sub(r"\.(?:0{1,2}|0{4,})$", "", value.rstrip(","))
 
 
 # -- words in one spelling

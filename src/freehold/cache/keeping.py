@@ -31,6 +31,8 @@ _GOOD_ENDS: Mapping[str, frozenset[str]] = {
 _MORE_THAN_TEXT = (b'"tool_calls"', b'"function_call"', b'"tool_use"', b'_tool_use"', b'"refusal"')
 """What a stream of nothing but text has not."""
 _END = re.compile(rb'"(?:finish_reason|stop_reason|done_reason)"\s*:\s*"([a-z_]+)"')
+_INDEX = re.compile(rb'"index"\s*:\s*(\d+)')
+_ANOTHER = re.compile(rb'"index"\s*:\s*[1-9]')
 _ERROR = re.compile(rb'"error"\s*:\s*[{"]')
 _SAYS = re.compile(rb'"(?:content|text)"\s*:\s*"[^"]')
 _LAST_EVENT: Mapping[str, bytes] = {
@@ -71,6 +73,8 @@ def _plain_stream(endpoint: str, body: bytes) -> str | None:
     if _LAST_EVENT[endpoint] not in body[-800:].replace(b" ", b""):
         return "it has no end"
     ends = _END.findall(body)
+    if _ANOTHER.search(body) and len(set(_INDEX.findall(body))) > len(ends):
+        return None  # several choices: not all may have come to their end
     good = _GOOD_ENDS[endpoint]
     for end in ends:
         if end.decode() not in good:

@@ -9,6 +9,8 @@ import msgspec
 
 from freehold.cache.stored import Stored
 
+_TICK_MS = 60_000
+
 
 class MemoryCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How full it is, and what became of what was asked for and put in."""
@@ -38,7 +40,7 @@ class AnswerMemory:
         if found is None:
             self._misses += 1
             return None
-        if found.expires_ms <= now_ms:
+        if found.expires_ms <= now_ms or found.stored_ms > now_ms + _TICK_MS:  # the clock was set back
             self._drop(key)
             self._expired += 1
             self._misses += 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from freehold.core.errors import CallError
 from freehold.dialects.errors import parse_error
 from freehold.gateway import headers as passing
 from freehold.routing.fallback import Failure
 
+_TOO_LONG = re.compile(r"context (?:length|size|window)|prompt is too long|too many tokens", re.IGNORECASE)
 _BODY_BYTES = 1024 * 1024
 
 
@@ -55,4 +58,9 @@ class BadAnswer:
     def failure(self, error: CallError) -> Failure:
         """As `routing.fallback` wants to know it."""
         final = error.code == "insufficient_quota" or self._lookup.get(b"x-should-retry") == b"false"
-        return Failure(status=self.status, retry_after_s=error.retry_after_s, final_here=final)
+        long = self.status in (400, 413) and (
+            error.code == "context_length_exceeded" or _TOO_LONG.search(error.message)
+        )
+        return Failure(
+            status=self.status, retry_after_s=error.retry_after_s, final_here=final, too_long=bool(long)
+        )

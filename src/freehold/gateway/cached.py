@@ -12,6 +12,7 @@ from freehold.gateway import headers as passing
 from freehold.gateway import replies
 from freehold.gateway.kept import Kept
 from freehold.gateway.record import Measured
+from freehold.routing.outcomes import kind_of
 
 if TYPE_CHECKING:
     from freehold.gateway.call import Call
@@ -59,11 +60,21 @@ def route_of(call: Call, asked: str) -> bytes:
     gateway = call.gateway
     router = gateway.router
     if router is not None and router.takes(asked):
-        caller, bound = call.facts.caller, router.rules.tasks
-        agent = caller.agent if caller.agent in bound else ""
-        said = (caller.task, agent, "critical" if b"x-freehold-critical" in call.request.lookup else "")
+        said = (
+            call.facts.caller.task,
+            bound_agent(call),
+            "critical" if b"x-freehold-critical" in call.request.lookup else "",
+        )
         return route_label(asked, [place.deployment for place in router.places], said)
     return gateway.label_of(asked)
+
+
+def bound_agent(call: Call) -> str:
+    """The agent, where the configuration says what it is for; empty where it moves no choice."""
+    router, agent = call.gateway.router, call.facts.caller.agent
+    if router is None or not agent:
+        return ""
+    return next((name for name in (agent, kind_of(agent)) if name in router.rules.tasks), "")
 
 
 def _searched(call: Call, ticket: Ticket, hit: Hit | None) -> None:

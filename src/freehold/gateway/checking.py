@@ -26,7 +26,10 @@ class Checking:
         self._task.cancel()
 
     async def _through(self, verdict: Coroutine[None, None, Verdict]) -> None:
-        found = await verdict
+        try:
+            found = await verdict
+        except Exception as error:  # the call waits for a verdict, whatever becomes of the validator
+            found = Verdict(None, f"the check broke off: {type(error).__name__}")
         then, self._then = self._then, None
         if then is not None:
             then(found)

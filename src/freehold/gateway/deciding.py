@@ -87,11 +87,18 @@ def _said(call: Call) -> Said:
         model=call.seen.model or "",
         task=caller.task,
         agent=caller.agent,
-        session=caller.session,
+        session=_session(call),
         critical=_CRITICAL in call.request.lookup,
         streamed=call.seen.stream is True,
         max_wait_s=call.facts.deadline_s,
     )
+
+
+def _session(call: Call) -> str:
+    """Sessions of two keys or projects are two, whatever they are called."""
+    caller = call.facts.caller
+    whose = (call.key_name, caller.project)
+    return "\0".join((caller.session, *whose)) if caller.session and any(whose) else caller.session
 
 
 def standing_now(gateway: Gateway, deployment: Deployment, now_ms: int) -> Standing:

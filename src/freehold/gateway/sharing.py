@@ -14,6 +14,7 @@ from freehold.cache.flights import About, Flight, Flights
 from freehold.cache.keys import Asked, Keyed, key_of, scope_of, without_chance
 from freehold.cache.parts import Unkept
 from freehold.cache.retries import Orphan, Retries
+from freehold.gateway.cached import bound_agent
 from freehold.gateway.deaf import nobody
 from freehold.gateway.following import Following
 from freehold.gateway.peek import may_be_fixed
@@ -83,13 +84,14 @@ def doubt(call: Call, sharing: Sharing) -> None:
         _await_retry(call, sharing, flight)
 
 
-def goes_on(call: Call, sharing: Sharing) -> bool:
+def goes_on(call: Call, sharing: Sharing | None) -> bool:
     """The call's client is gone: whether its answer goes on, for those who follow it or for the same turn
     again."""
     flight = call.flight
     if flight is None or call.settled:
         return False
-    if not flight.followers and not (call.upstream is not None and _await_retry(call, sharing, flight)):
+    waits = sharing is not None and call.upstream is not None
+    if not flight.followers and not (sharing is not None and waits and _await_retry(call, sharing, flight)):
         return False
     flight.leading = False
     call.conn = nobody(call.gateway, call.gateway.loop, call.request)
@@ -98,10 +100,15 @@ def goes_on(call: Call, sharing: Sharing) -> bool:
     return True
 
 
-def leave_again(following: Following, sharing: Sharing) -> None:
+def leave_again(following: Following, sharing: Sharing | None) -> None:
     """The second client has gone, too: a third one may come."""
     flight, call = following.flight, following.call
-    if following.kind == "resumed" and flight.key is not None and flight.ending != "lost":
+    if (
+        sharing is not None
+        and following.kind == "resumed"
+        and flight.key is not None
+        and flight.ending != "lost"
+    ):
         session, now_ms = call.facts.caller.session, call.gateway.clock.now_ms()
         sharing.retries.left(flight.key, session, flight, now_ms)
         if following in flight.followers:
@@ -124,7 +131,16 @@ def _record(call: Call, about: About) -> Flight:
 def _about(call: Call) -> About:
     caller = call.facts.caller
     critical = _CRITICAL in call.request.lookup
-    return (call.request.target, call.facts.features, call.key_name, caller.project, caller.task, critical)
+    agent = bound_agent(call)
+    return (
+        call.request.target,
+        call.facts.features,
+        call.key_name,
+        caller.project,
+        caller.task,
+        agent,
+        critical,
+    )
 
 
 def _find(call: Call, sharing: Sharing, about: About) -> Flight | None:

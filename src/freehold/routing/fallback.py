@@ -37,6 +37,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     final_here: bool = False
     """The upstream said that the same place will not do better (`x-should-retry: false`, quota gone)."""
     timed_out: bool = False
+    too_long: bool = False
+    """The prompt does not fit there: it may at the next place."""
 
 
 class Next(msgspec.Struct, frozen=True):
@@ -55,7 +57,7 @@ def after_failure(
     2. another candidate is left: go there at once
     3. the same place may do better soon: wait what it asked for, within bounds
     """
-    allowed = failure.status == 0 or failure.status in ELSEWHERE_STATUSES
+    allowed = failure.status == 0 or failure.status in ELSEWHERE_STATUSES or (failure.too_long and more)
     if not allowed or tries >= policy.tries_total or elapsed_s >= policy.patience_s:  # 1
         return Next("stop")
     if more:  # 2

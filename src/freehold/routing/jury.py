@@ -154,7 +154,7 @@ class Jury:
         outcomes: for a worker thread."""
         try:
             found = msgspec.msgpack.decode(kept, type=_Kept)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
         estimator = from_kept(found.judge, _PRIOR)
         if found.v != 1 or estimator is None:

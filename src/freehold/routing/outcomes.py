@@ -10,7 +10,7 @@ beliefs on disk is `app.outcomes`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import msgspec
@@ -138,8 +138,9 @@ class Beliefs:
         """By kind of task, then by deployment."""
         return self._tallies
 
-    def learn(self, outcome: Outcome) -> None:
-        """Count one outcome in."""
+    def learn(self, outcome: Outcome) -> bool:
+        """Count one outcome in. False: it takes the place of an earlier one."""
+        before = None
         if outcome.receipt:
             key = (outcome.receipt, outcome.deployment, outcome.source)
             before = self._said.pop(key, None)
@@ -149,6 +150,16 @@ class Beliefs:
             if len(self._said) > self.REMEMBERED:
                 del self._said[next(iter(self._said))]
         self._add(outcome, 1.0)
+        return before is None
+
+    @property
+    def said(self) -> list[Outcome]:
+        """The newest ones that are remembered, oldest first."""
+        return list(self._said.values())
+
+    def remember(self, said: Iterable[Outcome]) -> None:
+        """They are counted in already: who thinks again after a restart has not seen two answers, either."""
+        self._said.update({(one.receipt, one.deployment, one.source): one for one in said})
 
     def went_on(self, task: str, deployment: str) -> None:
         """A session went on after an answer. Nothing is learned of whom nobody has said anything."""

@@ -21,10 +21,19 @@ SAMPLE = 8192
 """Characters of the newest words that are kept, half from the front and half from the end."""
 _BEGINNING = 4096
 _IMAGE_TOKENS = 1200
+_SMALL = 1024
 _LOOK_BACK = 24
 _MEDIA = re.compile(rb'"type"\s*:\s*"(image|image_url|input_image|input_audio)"')
+_BLOB = re.compile(
+    rb'(?:"(?:data|file_data)"\s*:\s*"|"images"\s*:\s*\[\s*"|;base64,)([A-Za-z0-9+/=]{1024,})"'
+)
+"""A file in base64: its bytes say next to nothing about its tokens."""
+_FILE_BYTES_PER_TOKEN = 64
+_ESCAPE_BYTES = 3
+"""`\\u4f60` takes six bytes for a sign that takes three."""
 _NOTHING = (b"", b"null", b"[]", b"{}", b'""')
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_ITEM = b'"item_reference"'
 _OWN_TOOLS = frozenset(("function", "custom", "namespace", "local_shell"))
 _Raw = msgspec.Raw
 
@@ -47,6 +56,10 @@ class _Body(msgspec.Struct):
     previous_response_id: _Raw = _Raw()
     conversation: _Raw = _Raw()
     container: _Raw = _Raw()
+    background: _Raw = _Raw()
+    mcp_servers: _Raw = _Raw()
+    functions: _Raw = _Raw()
+    modalities: _Raw = _Raw()
     temperature: _Raw = _Raw()
     seed: _Raw = _Raw()
     n: _Raw = _Raw()
@@ -56,6 +69,7 @@ class _Message(msgspec.Struct):
     role: object = None
     content: _Raw = _Raw()
     type: object = None
+    images: _Raw = _Raw()
 
 
 class _Part(msgspec.Struct):
@@ -90,6 +104,7 @@ _decode_body = msgspec.json.Decoder(_Body).decode
 _decode_list = msgspec.json.Decoder(list[_Raw]).decode
 _decode_message = msgspec.json.Decoder(_Message).decode
 _decode_parts = msgspec.json.Decoder(list[_Part]).decode
+_decode_part = msgspec.json.Decoder(_Part).decode
 _decode_any = cast("Callable[[bytes], object]", msgspec.json.Decoder().decode)
 
 
@@ -102,7 +117,7 @@ def read_ask(body: bytes, dialect: Dialect, said: Said) -> Ask:
     turns = _turns(found)
     prompt, question = _newest(turns)
     media = [match[1] for match in _MEDIA.finditer(body)]
-    images = sum(kind != b"input_audio" for kind in media) + (dialect == "ollama" and b'"images"' in body)
+    images = sum(kind != b"input_audio" for kind in media) + (dialect == "ollama" and _has_images(turns))
     limit = _limit(found)
     return Ask(
         model=said.model,
@@ -112,9 +127,9 @@ def read_ask(body: bytes, dialect: Dialect, said: Said) -> Ask:
         prompt=prompt,
         question=question,
         needs=Needs(
-            tools=_there(found.tools),
+            tools=_there(found.tools) or _there(found.functions) or _there(found.mcp_servers),
             vision=bool(images),
-            audio=b"input_audio" in media,
+            audio=b"input_audio" in media or b'"audio"' in bytes(found.modalities),
             json=_wants_json(found),
             native=_native(found, dialect),
         ),
@@ -143,7 +158,7 @@ def read_wanted(body: bytes) -> Wanted:
         inner = fields.get("function")
         fields = cast("dict[str, object]", inner) if isinstance(inner, dict) else fields
         name = fields.get("name")
-        if isinstance(name, str) and fields.get("type", "function") in ("function", None, "object"):
+        if isinstance(name, str) and name not in schemas:
             schemas[name] = fields.get("parameters") or fields.get("input_schema")
     return Wanted(tools=schemas, json=_wants_json(found), schema=_schema(found), max_tokens=_limit(found))
 
@@ -201,8 +216,10 @@ def _newest(turns: list[_Raw]) -> tuple[str, int]:
             continue
         text = _text_of(bytes(message.content))
         if text:
-            digest = blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()
-            return _sample(text), 0 if back else int.from_bytes(digest, "big")
+            digest = blake2b(text.encode("utf-8", "replace"), digest_size=8)
+            for part in _media_of(bytes(message.content)):  # the same words about another picture
+                digest.update(part)
+            return _sample(text), 0 if back else int.from_bytes(digest.digest(), "big")
     return "", 0
 
 
@@ -219,14 +236,38 @@ def _text_of(content: bytes) -> str:
     return ""
 
 
+def _media_of(content: bytes) -> list[bytes]:
+    """The pieces of a message's content that are no text."""
+    if not content.startswith(b"["):
+        return []
+    try:
+        parts = _decode_list(content)
+        return [bytes(part) for part in parts if not isinstance(_decode_part(part).text, str)]
+    except _UNREADABLE:
+        return []
+
+
+def _has_images(turns: list[_Raw]) -> bool:
+    """Of Ollama: a message with pictures; clients send empty lists of them, too."""
+    for raw in turns:
+        try:
+            if b'"images"' in bytes(raw) and _there(_decode_message(raw).images):
+                return True
+        except _UNREADABLE:
+            continue
+    return False
+
+
 def _sample(text: str) -> str:
     return text if len(text) <= SAMPLE else f"{text[: SAMPLE // 2]}\n{text[-SAMPLE // 2 :]}"
 
 
 def _tokens(body: bytes, images: int) -> int:
-    """By size; a picture's bytes say nothing about its tokens."""
-    size = min(len(body), 40_000) if images and len(body) > 100_000 else len(body)
-    return size // BYTES_PER_TOKEN + images * _IMAGE_TOKENS
+    """By size; the bytes of a picture, a sound or a document in it say little about its tokens."""
+    files = [len(blob) for blob in _BLOB.findall(body)] if len(body) > _SMALL else []
+    text = len(body) - sum(files) - _ESCAPE_BYTES * body.count(b"\\u")
+    others = sum(files) // _FILE_BYTES_PER_TOKEN if len(files) > images else 0
+    return max(0, text) // BYTES_PER_TOKEN + images * _IMAGE_TOKENS + others
 
 
 def _prefix(found: _Body, turns: list[_Raw]) -> bytes:
@@ -241,7 +282,13 @@ def _native(found: _Body, dialect: Dialect) -> Dialect | None:
     """State that lies at the vendor cannot be had elsewhere, nor tools that only the vendor runs."""
     if dialect == "responses" and (_there(found.previous_response_id) or _there(found.conversation)):
         return "responses"
-    if dialect == "messages" and _there(found.container):
+    if dialect == "responses" and (
+        bytes(found.prompt).startswith(b"{")
+        or bytes(found.background) == b"true"
+        or _ITEM in bytes(found.input)
+    ):
+        return "responses"
+    if dialect == "messages" and (_there(found.container) or _there(found.mcp_servers)):
         return "messages"
     if dialect in ("messages", "responses") and _there(found.tools):
         try:
@@ -255,7 +302,12 @@ def _native(found: _Body, dialect: Dialect) -> Dialect | None:
 
 def _wants_json(found: _Body) -> bool:
     wish = b"%b %b %b" % (bytes(found.response_format), bytes(found.text), bytes(found.format))
-    return b'"json_schema"' in wish or b'"json_object"' in wish or bytes(found.format)[:1] == b"{"
+    return (
+        b'"json_schema"' in wish
+        or b'"json_object"' in wish
+        or bytes(found.format)[:1] == b"{"
+        or bytes(found.format) == b'"json"'
+    )
 
 
 def _schema(found: _Body) -> object:

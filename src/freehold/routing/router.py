@@ -209,6 +209,7 @@ class Router:
                 at_ms=now_ms,
                 task=task,
                 question=ask.question,
+                prefix=ask.prefix,
                 receipt=how.receipt,
             ),
         )
@@ -237,11 +238,11 @@ class Router:
     def learn(self, outcome: Outcome, of: str = "") -> None:
         """Count an outcome that stands in the ledger. `of`: the call whose prompt it was, when that is not
         the one that the outcome is about."""
-        self.beliefs.learn(outcome)
+        first = self.beliefs.learn(outcome)
         if self.jury is not None:
             self.jury.learn(outcome)
         routed = self._calls.get(of or outcome.receipt)
-        told = outcome.source in TOLD_BOTH_WAYS
+        told = first and outcome.source in TOLD_BOTH_WAYS
         if told and self.learner is not None and routed is not None and routed.ask.prompt:
             place = self._places.get(outcome.deployment)
             start = usual("", "balanced" if place is None else place.tier).mean

@@ -25,6 +25,9 @@ GOOD = 0.5
 _ANSWER_CHARS = 12_000
 _SCORE = re.compile(r"(?:^|\D)(10|\d)(?:\s*/\s*10)?(?:\D|$)")
 
+_SCALE = re.compile(r"\b0\s*(?:-|\u2013|to|through)\s*10\b")
+"""The scale, which some repeat before they say their number."""
+
 
 class ShadowRules(msgspec.Struct, frozen=True, kw_only=True):
     """`share` 0: never. `budget_nanos` is for a day."""
@@ -164,7 +167,7 @@ def judge_prompt(question: str, answer: str, shadow: str) -> str:
 
 def judged(words: str) -> float | None:
     """The score in 0..1 that a judge's words say; None when they say none."""
-    found = _SCORE.search(words.strip()[:200])
+    found = _SCORE.search(_SCALE.sub(" ", words.strip()[:200]))
     return None if found is None else int(found[1]) / 10
 
 

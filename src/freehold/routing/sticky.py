@@ -13,6 +13,8 @@ from freehold.routing.world import Ask, Sticky
 SESSIONS = 20_000
 AGAIN_S = 300.0
 """The same question within so long, after an answer, means that the answer was not good."""
+_TICK_MS = 60_000
+"""So far a clock is set back without that anything is forgotten."""
 SHORTEST = 16
 """Characters; shorter ones ("go on", "yes") are said again with good reason."""
 
@@ -31,7 +33,7 @@ class Sessions:
     def of(self, session: str, now_ms: int) -> Sticky | None:
         """Where the session is; None when it is nowhere, or was there too long ago."""
         found = self._entries.get(session) if session else None
-        if found is None or now_ms - found.at_ms > self.keep_s * 1000:
+        if found is None or not -_TICK_MS <= now_ms - found.at_ms <= self.keep_s * 1000:
             return None
         return found
 
@@ -58,9 +60,11 @@ def asked_again(ask: Ask, former: Sticky | None, now_ms: int) -> bool:
     """
     if former is None or not ask.question or ask.question != former.question:
         return False
+    if ask.prefix != former.prefix:  # the same words about another document, or under another system prompt
+        return False
     if len(ask.prompt.strip()) < SHORTEST or "heartbeat" in (ask.task, ask.guess, former.task):
         return False
-    return now_ms - former.at_ms <= AGAIN_S * 1000
+    return 0 <= now_ms - former.at_ms <= AGAIN_S * 1000
 
 
 def went_on(ask: Ask, former: Sticky, now_ms: int) -> bool:

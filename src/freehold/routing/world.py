@@ -140,6 +140,8 @@ class Sticky(msgspec.Struct, frozen=True, kw_only=True):
     task: str = ""
     question: int = 0
     """Of the newest message then; see `Ask.question`."""
+    prefix: bytes = b""
+    """What stood before it; see `Ask.prefix`."""
     receipt: str = ""
 
 
