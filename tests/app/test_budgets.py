@@ -9,18 +9,20 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from freehold.app import budgets
 from freehold.app.budgets import HouseBudgets, look
 from freehold.core.config_budgets import BudgetConfig
 from freehold.core.usage import Usage
 from freehold.costs.budgets.accounts import EXPIRED, FREE, SPENT
-from freehold.costs.budgets.answers import Hold
+from freehold.costs.budgets.answers import Denial, Hold
 from freehold.costs.budgets.book import BudgetBook
 from freehold.costs.budgets.journal import read_segments
 from freehold.costs.budgets.postings import standing_of
 from freehold.costs.budgets.scopes import Payer
 from freehold.receipts.entries import Attempt, Receipt
-from freehold.receipts.ledger import Ledger
+from freehold.receipts.ledger import Ledger, LedgerError
 from freehold.receipts.query import open_readonly
+from freehold.receipts.spend import Spending
 from freehold.receipts.sums import Between, calls, sums
 from tests.cli.ledgers import FixedClock
 from tests.costs.budgets.budgeting import CENT, DAY, HOUR, T0, USD, in_balance, only
@@ -289,3 +291,66 @@ def test_views_of_a_running_house_forget_what_has_left_the_window(tmp_path: Path
     house.book.settle(hold(house, "r1", 30), 30 * CENT, T0)
     (view,) = house.views(T0 + 6 * HOUR)
     assert (view.spent_nanos, view.left_nanos) == (0, USD)
+
+
+# -- the configuration is read again, and something goes wrong
+
+
+def refuse(*_: object) -> Spending:
+    raise LedgerError("cannot read")
+
+
+def test_a_reload_that_fails_leaves_what_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(tmp_path, receipt("r1", 90 * CENT))
+    house = opened(tmp_path, BudgetConfig(scope="all", limit_usd=1, window="week"))
+    monkeypatch.setattr(budgets, "read_spending", refuse)
+    with pytest.raises(LedgerError):
+        house.use([ALL], T0)
+    assert [rule.label for rule in house.book.rules] == ["all per week"]
+    assert isinstance(house.book.hold(ANNA, 50 * CENT, T0, "r2"), Denial)
+
+
+def test_a_reload_that_works_the_second_time_knows_what_was_spent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path, receipt("r1", 90 * CENT))
+    house = opened(tmp_path, BudgetConfig(scope="agent:x", limit_usd=1, window="day"))
+    with monkeypatch.context() as broken:
+        broken.setattr(budgets, "read_spending", refuse)
+        with pytest.raises(LedgerError):
+            house.use([ALL], T0)
+    house.use([ALL], T0)
+    assert isinstance(house.book.hold(ANNA, 50 * CENT, T0, "r2"), Denial)
+
+
+def test_calls_under_a_watched_budget_that_becomes_hard_count_after_a_kill(tmp_path: Path) -> None:
+    house = opened(tmp_path, BudgetConfig(scope="all", limit_usd=1, window="day", hard=False))
+    hold(house, "r1", 80)
+    house.use([ALL], T0)
+    assert only(opened(tmp_path).book).balances[EXPIRED] == 80 * CENT
+
+
+def test_who_waits_goes_on_when_a_limit_is_raised(tmp_path: Path) -> None:
+    house, told = opened(tmp_path), list[Hold | Denial]()
+    hold(house, "r1", 80)
+    house.queue.hold(ANNA, 50 * CENT, T0, "r2", told.append)
+    house.use([BudgetConfig(scope="all", limit_usd=10, window="day")], T0)
+    assert [type(answer) for answer in told] == [Hold]
+
+
+def test_a_second_grant_to_a_window_that_rolls_does_not_prolong_the_first(tmp_path: Path) -> None:
+    budget = BudgetConfig(scope="all", limit_usd=1, window="24h")
+    house = opened(tmp_path, budget)
+    house.grant("all per 24h", 5 * USD, T0)
+    house.grant("all per 24h", CENT, T0 + 23 * HOUR)
+    for _ in range(2):
+        house = opened(tmp_path, budget, now_ms=T0 + 23 * HOUR + 1)
+    house.tick(T0 + 25 * HOUR)
+    assert only(house.book).granted == USD + CENT
+
+
+def test_a_damaged_database_of_receipts_forgets_nothing_that_was_spent(tmp_path: Path) -> None:
+    record(tmp_path, receipt("r1", 30 * CENT))
+    (tmp_path / "receipts.db").write_bytes(b"\0garbage" * 2000)
+    house = opened(tmp_path)
+    assert house.views(T0)[0].spent_nanos == 30 * CENT

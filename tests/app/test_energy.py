@@ -60,6 +60,16 @@ async def test_a_machine_that_measures_itself_is_believed(tmp_path: Path) -> Non
     assert sums.busy_nanos == 10 * 30_000
 
 
+async def test_the_night_that_a_machine_slept_through_is_not_idle_time(tmp_path: Path) -> None:
+    clock = Clock()
+    energy = HouseEnergy(CONFIG, tmp_path, clock, lambda: None)
+    for passed_ms in (0, 5_000, 8 * 3_600_000):
+        clock.ms += passed_ms
+        await energy.sample()
+    assert energy.meter is not None
+    assert energy.meter.take_sums(clock.ms).idle_ms == 5_000
+
+
 async def test_a_house_without_costs_keeps_nothing(tmp_path: Path) -> None:
     energy = HouseEnergy(EnergyConfig(), tmp_path, Clock(), lambda: None)
     await energy.keep()

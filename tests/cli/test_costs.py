@@ -7,6 +7,7 @@ import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pyarrow.parquet
 import pytest
@@ -131,6 +132,20 @@ def test_a_month_is_a_month(freehold: Freehold, month: Path) -> None:
         assert freehold("costs", *wrong).exit == Exit.USAGE
 
 
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "Asia/Kathmandu", "Australia/Adelaide", "Europe/Vienna"])
+def test_a_call_is_in_one_month_and_on_one_day_in_whatever_zone(
+    freehold: Freehold, tmp_path: Path, zone: str
+) -> None:
+    first = datetime(2025, 10, 1, tzinfo=ZoneInfo(zone))
+    with Ledger.open(tmp_path / "home", clock=FixedClock()) as ledger:
+        for number, minutes in enumerate((-120, -75, 0, 15, 75)):
+            at_ms = round((first.timestamp() + minutes * 60) * 1000)
+            ledger.append(served(number, "openai/gpt-5-mini", USD, "computed", started_ms=at_ms))
+    said = ("--time-zone", zone, "--by", "day")
+    assert rows_of(freehold, *said, "--month", "2025-09") == {"2025-09-30": 2 * USD}
+    assert rows_of(freehold, *said, "--month", "2025-10") == {"2025-10-01": 3 * USD}
+
+
 def test_what_is_paid_beside_the_calls_is_told(freehold: Freehold, month: Path) -> None:
     out = freehold("costs", "--month", MONTH_NAME).out
     assert "Beside the calls, provider plan:" in out and "$30.00 this month" in out
@@ -247,3 +262,24 @@ def test_focus_as_parquet_has_exact_decimals(freehold: Freehold, month: Path, tm
     assert str(table.schema.field("EffectiveCost").type) == "decimal128(38, 9)"
     assert str(table.schema.field("ChargePeriodStart").type) == "timestamp[ms, tz=UTC]"
     assert str(sum(table.column("EffectiveCost").to_pylist())) == "39.002500000"
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/Los_Angeles"])
+def test_focus_has_the_one_month_that_was_asked_for_in_whatever_zone(
+    freehold: Freehold, tmp_path: Path, zone: str
+) -> None:
+    with Ledger.open(tmp_path / "home", clock=FixedClock()) as ledger:
+        for month in (9, 10, 11):
+            at_ms = round(datetime(2025, month, 10, tzinfo=UTC).timestamp() * 1000)
+            ledger.append(served(month, "openai/gpt-5-mini", USD, "computed", started_ms=at_ms))
+    freehold("costs", "--focus", "f.csv", "--month", "2025-10", "--time-zone", zone)
+    with (tmp_path / "f.csv").open(newline="") as file:
+        assert [row["BillingPeriodStart"] for row in csv.DictReader(file)] == ["2025-10-01T00:00:00Z"]
+
+
+def test_a_damaged_database_is_told_with_what_to_do(freehold: Freehold, month: Path) -> None:
+    (month / "receipts.db").write_bytes(b"\0garbage" * 2000)
+    ran = freehold("costs")
+    assert (ran.exit, ran.out) == (Exit.FAILED, "")
+    assert ran.err.startswith("freehold: the database of receipts cannot be used (")
+    assert "stop Freehold and run `freehold receipts rebuild`" in ran.err

@@ -85,6 +85,28 @@ def test_wear_is_the_price_over_the_lifetime() -> None:
     assert cost.state == "computed"
 
 
+def test_a_clock_that_is_set_back_makes_no_call_free() -> None:
+    one = meter()
+    one.take_sums(NOW_MS + HOUR_MS)
+    cost = one.leave(one.enter(NOW_MS), NOW_MS + 10 * SECOND_MS)
+    assert (cost.nanos, cost.energy_uj) == (1_000_000, 10_000 * 10**6)
+
+
+def test_what_a_machine_drew_while_it_slept_is_nobody_s() -> None:
+    one = LocalMeter(rules(), UTC, NOW_MS, longest_ms=120_000)
+    one.take_sums(NOW_MS + 60 * SECOND_MS)
+    assert one.take_sums(NOW_MS + 8 * HOUR_MS).idle_ms == 0
+
+
+def test_a_cost_with_a_gap_in_its_time_is_an_estimate_even_where_watts_are_measured() -> None:
+    one = LocalMeter(rules(), UTC, NOW_MS, longest_ms=120_000)
+    one.measured(500, NOW_MS)
+    mark = one.enter(NOW_MS)
+    one.measured(500, NOW_MS + 10 * SECOND_MS)
+    cost = one.leave(mark, NOW_MS + HOUR_MS)
+    assert (cost.nanos, cost.state) == (500_000, "estimated")
+
+
 def test_rules_are_a_document_that_a_receipt_can_name() -> None:
     assert rules().document() == rules().document()
     assert rules().document() != rules(EnergyConfig(tariff_per_kwh_usd=0.3, busy_watts=1000)).document()

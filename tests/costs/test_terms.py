@@ -29,14 +29,34 @@ def test_a_service_tier_has_prices_of_its_own(book: PriceBook, tier: str, nanos:
     assert (cost.nanos, cost.state) == (nanos, "computed")
 
 
+def test_an_answer_made_in_the_states_costs_a_tenth_more_a_token(book: PriceBook) -> None:
+    anywhere, here = (
+        under.price("anthropic", "anthropic", "claude-opus-4-6", USAGE, AT_MS)
+        for under in (book, book.under(**terms_of(None, geo="us")))
+    )
+    assert here.nanos * 10 == anywhere.nanos * 11 > 0
+    assert here.state == "computed"
+
+
+def test_searches_in_the_states_cost_what_they_cost_elsewhere(book: PriceBook) -> None:
+    one = Usage(web_searches=10)
+    asked = ("anthropic", "anthropic", "claude-opus-4-6", one, AT_MS)
+    assert book.under(inference_geo="us").price(*asked) == book.price(*asked)
+
+
+def test_where_an_answer_was_made_has_a_price_with_anthropic_only(book: PriceBook) -> None:
+    asked = ("openai", "openai", "gpt-5", USAGE, AT_MS)
+    assert book.under(inference_geo="us").price(*asked) == book.price(*asked)
+
+
 @pytest.mark.parametrize("tier", [None, 7, "default", "auto", "standard", "scale", "batch", "nonsense"])
 def test_other_words_mean_the_standard_terms(tier: object) -> None:
     assert terms_of(tier) == {}
 
 
 def test_terms_are_told_in_words_and_read_again() -> None:
-    terms = terms_of("priority", "fast")
-    assert terms_words(terms) == "service_tier=priority speed=fast"
+    terms = terms_of("priority", "fast", "us")
+    assert terms_words(terms) == "service_tier=priority speed=fast inference_geo=us"
     assert terms_in(terms_words(terms)) == terms
     assert terms_in("") == terms_in("service_tier=what else?") == {}
 
@@ -55,6 +75,8 @@ def test_what_is_held_is_the_dearer_of_both(book: PriceBook) -> None:
     [
         (b'{"service_tier": "priority"}', {"service_tier": "priority"}),
         (b'{"speed": "fast"}', {"speed": "fast"}),
+        (b'{"inference_geo": "us"}', {"inference_geo": "us"}),
+        (b'{"inference_geo": "global"}', {}),
         (b'{"messages": [{"content": "\\"service_tier\\": \\"priority\\""}]}', {}),
         (b'{"service_tier": {"odd": 1}}', {}),
         (b'{"service_tier": "priority"', {}),
@@ -82,6 +104,9 @@ def test_what_an_answer_says_whole_and_streamed() -> None:
     )
     messages.event(b'{"type":"message_delta","usage":{"output_tokens":9}}')
     assert messages.terms() == {"speed": "fast"}
+    made = Tap("messages")
+    made.whole(b'{"usage":{"input_tokens":1,"inference_geo":"us","service_tier":"standard"}}')
+    assert made.terms() == {"inference_geo": "us"}
     odd = Tap("chat")
     odd.whole(b'{"service_tier":{"a":1},"usage":{"prompt_tokens":1}}')
     assert odd.terms() == {} and odd.usage_raw is not None

@@ -39,6 +39,18 @@ def test_csv_has_a_header_and_survives_any_text(home: Path) -> None:
     assert (rows[0]["error"], rows[0]["agent"]) == ('quote " comma , line\nend', "ünï")
 
 
+@pytest.mark.parametrize("name", ["=cmd()", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_no_spreadsheet_takes_a_name_in_csv_for_a_formula(tmp_path: Path, name: str) -> None:
+    write_ledger(tmp_path, [make_receipt(0, agent=name)])
+    (row,) = csv.DictReader(io.StringIO(exported(tmp_path, "csv").decode(), newline=""))
+    assert row["agent"] == f"'{name}"
+
+
+def test_other_formats_have_names_as_they_are(tmp_path: Path) -> None:
+    write_ledger(tmp_path, [make_receipt(0, agent="=cmd()")])
+    assert json.loads(exported(tmp_path, "jsonl"))["agent"] == "=cmd()"
+
+
 def test_json_lines_have_one_receipt_each(home: Path) -> None:
     rows = [json.loads(line) for line in exported(home, "jsonl").splitlines()]
     assert [row["seq"] for row in rows] == list(range(120, -1, -1))

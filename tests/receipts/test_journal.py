@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from freehold.receipts import journal as journal_module
 from freehold.receipts.journal import (
     FolderLock,
     JournalSync,
@@ -100,6 +102,58 @@ def test_a_full_disk_leaves_no_half_line_and_later_lines_are_whole(tmp_path: Pat
     assert lines_of(tmp_path) == [b"first", b"second"]
 
 
+class FullDisk:
+    """No file can be made while it is full."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.full = True
+        self._open = journal_module._open_for_append  # pyright: ignore[reportPrivateUsage]
+        monkeypatch.setattr(journal_module, "_open_for_append", self.open)
+
+    def open(self, path: Path) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self._open(path)
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Iterator[JournalWriter]:
+    """One line is left in its segment."""
+    journal = JournalWriter(tmp_path, SEGMENT)
+    journal.append([b"%d\n" % number for number in range(SEGMENT - 1)])
+    yield journal
+    journal.close()
+
+
+def test_a_line_is_written_though_there_is_no_room_for_the_next_segment(
+    tmp_path: Path, filled: JournalWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FullDisk(monkeypatch)
+    filled.append([b"3\n"])
+    assert (filled.entries, lines_of(tmp_path)) == (4, [b"0", b"1", b"2", b"3"])
+
+
+def test_a_line_without_a_segment_is_refused_and_leaves_nothing(
+    tmp_path: Path, filled: JournalWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FullDisk(monkeypatch)
+    filled.append([b"3\n"])
+    with pytest.raises(LedgerError, match=os.strerror(errno.ENOSPC)):
+        filled.append([b"4\n"])
+    assert (filled.entries, lines_of(tmp_path)) == (4, [b"0", b"1", b"2", b"3"])
+
+
+def test_once_there_is_room_the_next_segment_begins_where_the_last_ended(
+    tmp_path: Path, filled: JournalWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = FullDisk(monkeypatch)
+    filled.append([b"3\n"])
+    disk.full = False
+    filled.append([b"4\n", b"5\n"])
+    assert [segment.first for segment in segments(tmp_path)] == [0, 4]
+    assert lines_of(tmp_path) == [b"0", b"1", b"2", b"3", b"4", b"5"]
+
+
 def test_the_second_writer_is_told_who_has_the_folder(tmp_path: Path) -> None:
     lock = FolderLock(tmp_path)
     with pytest.raises(LedgerError, match=f"in use by process {os.getpid()}"):
@@ -133,3 +187,19 @@ def test_sync_may_be_asked_for_any_length_again_and_again(tmp_path: Path) -> Non
     write(tmp_path, [b"%d" % number for number in range(6)])
     for entries in (3, 3, 6):
         sync.sync(entries)
+
+
+def test_of_lines_that_begin_another_segment_so_many_are_told_that_are_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = JournalWriter(tmp_path, SEGMENT)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("freehold.receipts.journal._open_for_append", full)
+    with pytest.raises(LedgerError, match="No space left") as told:
+        journal.append([b"%d\n" % number for number in range(SEGMENT + 2)])
+    assert (told.value.stored, journal.entries) == (SEGMENT, SEGMENT)
+    assert len(lines_of(tmp_path)) == SEGMENT
+    journal.close()

@@ -102,6 +102,25 @@ def test_a_deleted_database_is_made_again_from_the_log(tmp_path: Path) -> None:
     )
 
 
+def test_a_database_that_is_deleted_meanwhile_is_noticed_and_made_again(tmp_path: Path) -> None:
+    from freehold.receipts.journal import JournalWriter
+
+    keys, journal = load_or_create(tmp_path), JournalWriter(tmp_path / "ledger", 256)
+    for number in range(10):
+        journal.append([encode_receipt(make_receipt(number)) + b"\n"])
+    with closing(PublishingWork(tmp_path, keys.signer, FakeClock(), SMALL)) as work:
+        work.step(5)
+        for path in list(tmp_path.glob("receipts.db*")):
+            path.unlink()
+        with pytest.raises(LedgerError, match="was deleted"):
+            work.step(10)
+    with closing(PublishingWork(tmp_path, keys.signer, FakeClock(), SMALL)) as work:
+        while not work.step(10, final=True):
+            pass
+    journal.close()
+    assert len(rows_of(tmp_path / "receipts.db", "calls")) == 10
+
+
 def test_a_checkpoint_is_signed_at_most_once_an_interval_and_always_at_the_end(tmp_path: Path) -> None:
     clock = FakeClock()
     keys = load_or_create(tmp_path)

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -18,6 +19,7 @@ from freehold.receipts.outcomes import Said, outcome_receipt, outcomes
 from freehold.receipts.projection import DATABASE, Projection
 from freehold.receipts.query import find, list_receipts, open_readonly
 from freehold.receipts.snapshot import entries_from, snapshot
+from freehold.receipts.spend import Wanted, read_spending
 from tests.receipts.story import START_MS, make_receipt
 from tests.receipts.test_deaths import make_certificate
 
@@ -67,6 +69,36 @@ def test_of_an_older_database_nothing_is_believed(home: Path) -> None:
     with closing(sqlite3.connect(home / DATABASE)) as db:
         db.execute("ALTER TABLE calls ADD COLUMN another INTEGER")
     assert told(home) == ALL
+
+
+def damage(home: Path, first_page: int) -> None:
+    """Overwrites the middle of every page from this one on."""
+    data = bytearray((home / DATABASE).read_bytes())
+    for at in range(first_page * 4096, len(data), 4096):
+        data[at : at + 200] = b"\xa5" * 200
+    (home / DATABASE).write_bytes(data)
+
+
+@pytest.mark.parametrize("first_page", [0, 1, 2])
+def test_what_a_damaged_database_had_the_log_tells(home: Path, first_page: int) -> None:
+    project(home, ENTRIES)
+    damage(home, first_page)
+    assert [said.of for said in outcomes(home)] == ["r1"]
+    spending = read_spending(home, [Wanted("all")])
+    assert (spending.sums, [receipt.id for receipt in spending.newer]) == (((),), ["rc_000007"])
+
+
+def test_a_database_that_is_only_busy_is_not_taken_for_damaged(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: object, **__: object) -> NoReturn:
+        raise sqlite3.OperationalError("database is locked")
+
+    project(home, ENTRIES)
+    monkeypatch.setattr(sqlite3, "connect", busy)
+    for ask in (lambda: list(outcomes(home)), lambda: read_spending(home, [Wanted("all")])):
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            ask()
 
 
 @pytest.mark.parametrize("before", [0, 1, 2])

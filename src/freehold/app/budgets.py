@@ -73,10 +73,11 @@ class HouseBudgets:
     def use(self, budgets: Sequence[BudgetConfig], now_ms: int) -> None:
         """The configuration was read again. A changed limit is in force at once; for a budget that is new the
         receipts are read, which blocks for a moment. Raises OSError, LedgerError."""
-        fresh = self.book.use(rules_of(budgets))
-        if not fresh:
-            return
-        spending = read_spending(self._home, wanted_of(fresh, now_ms))
+        rules, before = rules_of(budgets), {rule.label: rule.window for rule in self.book.rules}
+        fresh = tuple(rule for rule in rules if before.get(rule.label) != rule.window)
+        # What may fail comes first: a budget that does not know what was spent must not be in force.
+        spending = read_spending(self._home, wanted_of(fresh, now_ms)) if fresh else Spending((), ())
+        self.book.use(rules)
         for rule, sums in zip(fresh, spending.sums, strict=True):
             _fill(self.book, rule, sums)
             for receipt in spending.newer:
@@ -84,6 +85,7 @@ class HouseBudgets:
                     subject = subject_of(rule.scope, payer)
                     if subject is not None:
                         self.book.spent_by(rule.label, subject, nanos, receipt.started_ms)
+        self.queue.look_again()
 
     async def keep(self, clock: Clock, every_s: float = TICK_S) -> None:
         """Write down and forget what has ended, and let nobody wait for too long; until it is cancelled."""

@@ -26,6 +26,8 @@ from freehold.costs.windows import label
 
 ENERGY_FILE = "energy.json"
 SAMPLE_S = 5.0
+LONGEST_MS = 120_000
+"""Samples come much oftener: after more than this the machine slept, or its clock was set."""
 KEEP_EVERY = 6
 """Samples between two writings."""
 KEPT_DAYS = 800
@@ -67,7 +69,7 @@ class HouseEnergy:
         if self.meter is not None:
             self.meter.use(rules, zone, now_ms)
         else:
-            self.meter = LocalMeter(rules, zone, now_ms)
+            self.meter = LocalMeter(rules, zone, now_ms, LONGEST_MS)
             self.meter.tokens = _kept_tokens(self._home, rules)
             self._days = kept_energy(self._home)
         with contextlib.suppress(OSError):

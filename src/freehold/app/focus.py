@@ -20,10 +20,14 @@ from freehold.receipts.sums import Between, calls, entries_between
 def charges(spending: Spending, between: Between) -> Iterator[Charge]:
     """Of every month (UTC) that `between` touches: billing periods are whole."""
     for month in spans("month", Span(between.since_ms, between.until_ms), UTC):
-        flat = spending.flat(month)
-        yield from _fees(flat, month)
-        yield from _of_calls(spending, flat, month)
-        yield from _idle(spending, month)
+        spending.db.execute("BEGIN")  # all of a month at one moment: calls may end meanwhile
+        try:
+            flat = spending.flat(month)
+            yield from _fees(flat, month)
+            yield from _of_calls(spending, flat, month)
+            yield from _idle(spending, month)
+        finally:
+            spending.db.execute("COMMIT")
 
 
 def _fees(flat: tuple[FlatCost, ...], month: Span) -> Iterator[Charge]:

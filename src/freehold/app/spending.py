@@ -80,7 +80,7 @@ class Spending:
         for row in sums(self.db, asked, between, where):
             name = str(row.by[0]) if row.by else ""
             if by in _UNITS:
-                name = label(_UNITS[by], int(name) * HOUR_MS, self._zone)
+                name = self._label(_UNITS[by], int(name) * HOUR_MS)
             _add(found.setdefault(name, CostRow(name)), row)
         if by in _UNITS:
             return sorted(found.values(), key=lambda row: row.name)
@@ -145,7 +145,7 @@ class Spending:
         costs: dict[date, int] = {}
         for row in sums(self.db, ("hour", "provider"), Between(since_ms, self._now_ms + 1), where):
             if row.by[1] not in self.covered:
-                day = day_of(int(row.by[0]) * HOUR_MS, self._zone)
+                day = day_of(int(row.by[0]) * HOUR_MS + HOUR_MS // 2, self._zone)
                 costs[day] = costs.get(day, 0) + row.cost_nanos
         return costs
 
@@ -179,9 +179,15 @@ class Spending:
         )
         return per_outcome(judged)
 
+    def _label(self, unit: Unit, at_ms: int) -> str:
+        """Sums are of whole hours (UTC). In zones of half hours a day begins within one, which counts for the
+        day that begins."""
+        hour_ms = at_ms - at_ms % HOUR_MS
+        return label(unit, hour_ms if unit == "hour" else hour_ms + HOUR_MS // 2, self._zone)
+
     def _name(self, by: By, call: CallRow) -> str:
         if by in _UNITS:
-            return label(_UNITS[by], call.started_ms, self._zone)
+            return self._label(_UNITS[by], call.started_ms)
         return "" if by == "all" else str(getattr(call, "via_key" if by == "key" else by))
 
     def _price_of(self, name: str) -> Callable[[Usage, int], int | None]:

@@ -25,7 +25,7 @@ from freehold.cli.wording import many, moment_ms
 from freehold.core.config import Config
 from freehold.core.config_file import load_config
 from freehold.core.errors import ConfigError
-from freehold.costs.windows import month_span, span_at
+from freehold.costs.windows import HOUR_MS, month_span, span_at
 from freehold.receipts.query import CostRow, open_readonly
 from freehold.receipts.sums import Between, By, Dimension
 
@@ -57,7 +57,8 @@ def costs(options: CostOptions) -> None:
     ]
     if len(asked) > 1:
         raise typer.BadParameter("ask for one of --forecast, --savings, --per-outcome, --disputed, --focus")
-    between = _between(options, now_ms, zone)
+    # FOCUS has whole billing periods, which are months of UTC.
+    between = _between(options, now_ms, UTC if options.focus is not None else zone)
     with _spending(options, now_ms, zone, strict=bool(asked)) as spending:
         answer = asked[0] if asked else _sums
         answer(options, spending, between)
@@ -182,7 +183,8 @@ def _between(options: CostOptions, now_ms: int, zone: tzinfo) -> Between:
         except ValueError:
             raise typer.BadParameter(f"{options.month!r} is no month; write 2026-11, this or last") from None
         span = month_span(first.year, first.month, zone)
-    return Between(*span)
+    # Sums are of whole hours (UTC): the one in which a month begins, in zones of half hours, is in no other.
+    return Between(*(end_ms - end_ms % HOUR_MS for end_ms in span))
 
 
 def _where(options: CostOptions) -> dict[Dimension, str]:

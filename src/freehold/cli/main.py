@@ -25,6 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stdout = None
         return Exit.OK
+    except Exception as error:
+        if type(error).__module__ != "sqlite3":  # which not every command loads
+            raise
+        words = f"the database of receipts cannot be used ({error}): stop Freehold and run"
+        told = FreeholdError(f"{words} `freehold receipts rebuild`")
+        complain(told, as_json="--json" in given)
+        return exit_of(told)
 
 
 def _run(given: list[str]) -> int:

@@ -14,7 +14,7 @@ import msgspec
 
 from freehold.core.usage import Usage
 from freehold.costs.overrides import RateOverride
-from freehold.costs.prices import Cost, CostState, ListedPrices, Rates, cost_of, rates_from
+from freehold.costs.prices import Cost, CostState, ListedPrices, Rates, cost_of, rates_from, with_surcharge
 from freehold.costs.table import (
     PriceTableError,
     Table,
@@ -151,4 +151,7 @@ class PriceBook:
         model = find_model(self._table, found, model_id) if found else None
         if model is None:
             return _Known(TimedRates(None, *_ALWAYS), "unknown", "")
-        return _Known(rates_at(model, at_ms, self._when), "unknown", self._snapshot)
+        timed = rates_at(model, at_ms, self._when)
+        if found == "anthropic" and self._when.get("inference_geo") == "us" and timed.rates is not None:
+            timed = TimedRates(with_surcharge(timed.rates, 11), timed.from_ms, timed.until_ms)
+        return _Known(timed, "unknown", self._snapshot)

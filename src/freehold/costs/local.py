@@ -95,15 +95,17 @@ class EnergySums(msgspec.Struct, kw_only=True):
 
 
 class LocalMeter:
-    """Counts one machine. The moments that it is told never go back; one that does counts as the last."""
+    """Counts one machine. Where the clock was set, or the machine slept (a moment before the last one, or
+    more than `longest_ms` after it), time goes on from there: nobody knows what was drawn between."""
 
-    def __init__(self, rules: EnergyRules, zone: tzinfo, now_ms: int) -> None:
+    def __init__(self, rules: EnergyRules, zone: tzinfo, now_ms: int, longest_ms: int | None = None) -> None:
         self.snapshot = rules.digest
         """What receipts name as the price table."""
         self.tokens = TokenCosts()
         """What calls have cost by these rules, for comparing places."""
         self._rules = rules
         self._zone = zone
+        self._longest_ms = longest_ms
         self._now_ms = now_ms
         self._hour_end_ms = now_ms
         """Until when `_tariff` holds."""
@@ -157,6 +159,10 @@ class LocalMeter:
         return taken
 
     def _advance(self, now_ms: int) -> None:
+        passed_ms = now_ms - self._now_ms
+        if passed_ms < 0 or (self._longest_ms is not None and passed_ms > self._longest_ms):
+            self._now_ms = self._hour_end_ms = now_ms
+            self._each = self._each._replace(guessed_ms=self._each.guessed_ms + 1)
         while self._now_ms < now_ms:
             if self._now_ms >= self._hour_end_ms:
                 self._begin_hour()

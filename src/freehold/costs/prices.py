@@ -132,6 +132,16 @@ def rates_from(base: ListedPrices, tiers: Mapping[int, ListedPrices] | None = No
     return _filled(base, tuple(steps))
 
 
+def with_surcharge(rates: Rates, tenths: int) -> Rates:
+    """Every price of tokens at so many tenths; fees for searches and calls stay."""
+    tokens = [name for name in Usage.__struct_fields__ if name != "web_searches"]
+    return msgspec.structs.replace(
+        rates,
+        **{name: getattr(rates, name) * tenths // 10 for name in tokens},
+        tiers=tuple((above, with_surcharge(each, tenths)) for above, each in rates.tiers),
+    )
+
+
 def overlaid(base: ListedPrices, above: ListedPrices) -> ListedPrices:
     """`base` with every price that `above` lists in its place."""
     changes = {name: value for name, value in msgspec.structs.asdict(above).items() if value is not None}

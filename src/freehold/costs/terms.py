@@ -17,13 +17,15 @@ STANDARD: Terms = {}
 _TIERS = ("fast", "flex", "priority")
 
 
-def terms_of(service_tier: object, speed: object = None) -> Terms:
+def terms_of(service_tier: object, speed: object = None, geo: object = None) -> Terms:
     """What a request or an answer says, as far as it has prices of its own."""
     found: dict[str, str] = {}
     if isinstance(service_tier, str) and service_tier in _TIERS:
         found["service_tier"] = service_tier
     if speed == "fast":
         found["speed"] = "fast"
+    if geo == "us":  # Anthropic, "Data residency": 1.1 times every price of tokens
+        found["inference_geo"] = "us"
     return found
 
 
@@ -35,7 +37,7 @@ def terms_words(terms: Terms) -> str:
 def terms_in(words: str) -> Terms:
     """The inverse of `terms_words`; words that are none of ours say nothing."""
     found = dict(word.split("=", 1) for word in words.split() if "=" in word)
-    return terms_of(found.get("service_tier"), found.get("speed"))
+    return terms_of(found.get("service_tier"), found.get("speed"), found.get("inference_geo"))
 
 
 def dearer(one: Rates | None, other: Rates | None) -> Rates | None:

@@ -7,6 +7,7 @@ some beside it. What a token costs belongs to `costs`; estimating without a usag
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Annotated, Any, Literal, cast
 
@@ -20,6 +21,9 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 _MAX_COUNT = 2**53
 """No real count is larger; what is (a float overflow, a bug) is read as absent."""
+
+_ADVISOR = "advisor_message"
+"""The type of an iteration of Anthropic's in which another model was asked for advice."""
 
 
 def usage_of(dialect: Dialect, raw: bytes) -> Usage:
@@ -100,10 +104,11 @@ def _openai(found: _Object) -> Usage:
     )
     written_5m, written_1h = _written(found, details)
     cached = read + written_5m + written_1h
-    # This server excludes what it cached: it cannot be part of a smaller prompt, or the sum says so.
-    if cached > prompt or (cached and total == prompt + cached + output):
-        prompt += cached
     reasoning = _first_count((out_details, "reasoning_tokens"), (found, "reasoning_tokens"))
+    # This server excludes what it cached: it cannot be part of a smaller prompt, or the sum says so (which
+    # it does not where named reasoning of the same size explains it as well: xAI).
+    if cached > prompt or (cached and total == prompt + cached + output and reasoning != cached):
+        prompt += cached
     output, reasoning = _with_reasoning(found, prompt, output, reasoning)
     if not prompt and not output and total:
         prompt = total  # rerankers and some embedding servers name only the total
@@ -159,12 +164,24 @@ def _written(found: _Object, details: _Object) -> tuple[int, int]:
 
 def _anthropic(found: _Object) -> Usage:
     """Messages usage. A `compaction` iteration is paid for but not part of the top-level counts
-    (anthropic-sdk-python `beta_usage.py`), so it is added."""
+    (anthropic-sdk-python `beta_usage.py`), so it is added. Where an advisor was asked, these tell the input
+    of the first `message` iteration only, and each is paid for (platform.claude.com, "Advisor tool")."""
     usage = _anthropic_counts(found)
-    for entry in _list(found.get("iterations")):
-        if entry.get("type") == "compaction":
-            usage = _sum(usage, _anthropic_counts(entry))
-    return usage
+    parts = _list(found.get("iterations"))
+    if any(part.get("type") == _ADVISOR for part in parts):
+        turns = _total(_anthropic_counts(part) for part in parts if part.get("type") == "message")
+        inputs = ("cache_read", "cache_write_1h", "cache_write_5m", "fresh_in")
+        more = {name: max(getattr(usage, name), getattr(turns, name)) for name in inputs}
+        usage = msgspec.structs.replace(usage, **more)
+    return _total([usage, *(_anthropic_counts(part) for part in parts if part.get("type") == "compaction")])
+
+
+def advisors_of(raw: bytes) -> list[tuple[str, Usage]]:
+    """The models that advised the one that answered (Anthropic), each with what it used: `usage_of` leaves
+    that out, for it is paid at their prices."""
+    parts = _list(_object(raw).get("iterations"))
+    told = [part for part in parts if part.get("type") == _ADVISOR]
+    return [(str(part.get("model", "")), _anthropic_counts(part)) for part in told]
 
 
 def _anthropic_counts(found: _Object) -> Usage:
@@ -234,6 +251,7 @@ def _messages_object(usage: Usage, written: int) -> dict[str, object]:
 
 class _Billed(msgspec.Struct):
     cost: msgspec.Raw = msgspec.Raw(b"null")
+    cost_in_usd_ticks: Decimal | None = None
     is_byok: bool | None = None
     cost_details: msgspec.Raw = msgspec.Raw(b"null")
 
@@ -257,11 +275,12 @@ def billed_nanos(raw: bytes) -> int | None:
         billed = msgspec.json.decode(raw, type=_Billed)
         amount = _amount(billed.cost)
         if amount is None:
-            return None
+            ticks = billed.cost_in_usd_ticks  # xAI: 10**10 a dollar
+            return None if ticks is None else _nanos(ticks.scaleb(-10))
         if billed.is_byok:
             details = msgspec.json.decode(billed.cost_details, type=_CostDetails | None)
             amount += (details and details.upstream_inference_cost) or 0
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ArithmeticError):  # numbers that are none, or beyond all bounds
         return None
     return _nanos(amount)
 
@@ -303,6 +322,15 @@ def _overlay(earlier: _Object, later: _Object) -> _Object:
         else:
             merged[key] = value
     return merged
+
+
+def with_tool_usage(raw: bytes, tools: bytes) -> bytes:
+    """A Responses usage object that has in it what OpenAI tells beside it: searches that are billed."""
+    searches = _count(_first_object(_object(tools), "web_search"), "num_requests")
+    usage = _object(raw)
+    if not searches or not usage:
+        return raw
+    return msgspec.json.encode(usage | {"tool_usage": {"web_search": {"num_requests": searches}}})
 
 
 class _Room:
@@ -359,12 +387,14 @@ def _count(found: _Object, *keys: str) -> int:
 
 def _searches(found: _Object) -> int:
     tools = _first_object(found, "server_tool_use")
-    return _first_count((tools, "web_search_requests"), (found, "num_search_queries"))
+    told = _first_object(_first_object(found, "tool_usage"), "web_search")  # OpenAI
+    return _first_count((tools, "web_search_requests"), (found, "num_search_queries"), (told, "num_requests"))
 
 
 def _present(**counts: int) -> dict[str, object]:
     return {name: count for name, count in counts.items() if count}
 
 
-def _sum(one: Usage, other: Usage) -> Usage:
-    return Usage(**{name: getattr(one, name) + getattr(other, name) for name in Usage.__struct_fields__})
+def _total(parts: Iterable[Usage]) -> Usage:
+    each = list(parts)
+    return Usage(**{name: sum([getattr(part, name) for part in each]) for name in Usage.__struct_fields__})

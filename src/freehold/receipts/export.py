@@ -55,10 +55,15 @@ def _write_csv(pages: Iterator[list[Row]], out: BinaryIO) -> int:
     writer.writerow(COLUMNS)
     count = 0
     for page in pages:
-        writer.writerows([getattr(row, name) for name in COLUMNS] for row in page)
+        writer.writerows([_tame(getattr(row, name)) for name in COLUMNS] for row in page)
         count += len(page)
     text.detach()
     return count
+
+
+def _tame(cell: str | int) -> str | int:
+    """Names come from clients: a spreadsheet must not take one for a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r") else cell
 
 
 def _write_json_lines(pages: Iterator[list[Row]], out: BinaryIO) -> int:

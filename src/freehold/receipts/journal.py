@@ -10,8 +10,9 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from freehold.core.errors import FreeholdError
 
@@ -22,6 +23,9 @@ _CHUNK_BYTES = 96 * 1024
 
 class LedgerError(FreeholdError):
     """The ledger cannot be opened, written or read; the text says what was found and what to do."""
+
+    stored = 0
+    """So many of the lines that were to be written are there all the same."""
 
 
 class Segment(NamedTuple):
@@ -99,30 +103,37 @@ class JournalWriter:
         """Write lines, each with its newline. When this returns, the operating system has them.
 
         Raises LedgerError when they could not be written whole. Nothing of them stays then, except that
-        lines that filled a segment up are kept.
+        lines that filled a segment up are kept: so many are `stored`.
         """
-        while lines:
-            room = self._rotate_at - self.entries
-            self._write(lines[:room] if len(lines) > room else lines)
-            lines = lines[room:]
+        before = self.entries
+        try:
+            while lines:
+                if self.entries >= self._rotate_at:
+                    self._rotate()
+                room = self._rotate_at - self.entries
+                self._write(lines[:room] if len(lines) > room else lines)
+                lines = lines[room:]
+        except OSError as cause:
+            reason = cause.strerror or str(cause)
+            error = LedgerError(f"the receipt could not be written to {self._folder}: {reason}")
+            error.stored = self.entries - before
+            raise error from cause
 
     def _write(self, lines: Sequence[bytes]) -> None:
         data = lines[0] if len(lines) == 1 else b"".join(lines)
+        written = 0
         try:
             written = os.write(self._handle, data)
-        except OSError as cause:
-            self._undo(cause)
+        finally:
+            if written != len(data):
+                os.ftruncate(self._handle, self._offset)
         if written != len(data):
-            self._undo(None)
+            raise OSError("the disk is full")
         self._offset += written
         self.entries += len(lines)
         if self.entries == self._rotate_at:
-            self._rotate()
-
-    def _undo(self, cause: OSError | None) -> NoReturn:
-        os.ftruncate(self._handle, self._offset)
-        reason = cause.strerror if cause else "the disk is full"
-        raise LedgerError(f"the receipt could not be written to {self._folder}: {reason}") from cause
+            with suppress(OSError):  # what was written is written; it is tried again before the next line
+                self._rotate()
 
     def _rotate(self) -> None:
         handle = _open_for_append(segment_path(self._folder, self.entries))

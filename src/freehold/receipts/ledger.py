@@ -109,6 +109,7 @@ class Ledger:
         except LedgerError as cause:
             self._write_failure = str(cause)
             raise
+        self._write_failure = ""
 
     def health(self) -> LedgerHealth:
         """A snapshot; cheap, safe from any thread."""

@@ -6,6 +6,7 @@ says so. It stands in the table `calls` like every entry, but is no call and cos
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -93,12 +94,18 @@ def outcomes(home: Path, since_index: int = 0) -> Iterator[Said]:
     Reads files: not for the hot path. Raises LedgerError when the log is damaged.
     """
     rows: list[int] = []
-    with snapshot(home) as (db, position):
-        if db is not None:
-            found = db.execute(
-                "SELECT seq FROM calls WHERE seq >= ? AND kind = 'outcome' ORDER BY seq", (since_index,)
-            )
-            rows = [index for (index,) in found]
+    position = 0
+    try:
+        with snapshot(home) as (db, position):
+            if db is not None:
+                found = db.execute(
+                    "SELECT seq FROM calls WHERE seq >= ? AND kind = 'outcome' ORDER BY seq", (since_index,)
+                )
+                rows = [index for (index,) in found]
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:  # damaged further on; the log has everything
+        position = 0
     folder = LogFolder(home / "ledger")
     for index in rows:
         with LogReader(folder, index) as reader:

@@ -53,6 +53,7 @@ class Projection:
         self.last_leaf: bytes = progress[1]
         self.unreadable: int = progress[2]
         """Entries that could not be read as receipts; they have a row of kind `unreadable`."""
+        self._path, self._opened = path, _identity(path)
 
     def _prepare(self) -> None:
         journal, synchronous = ("OFF", "OFF") if self._bulk else ("WAL", "NORMAL")
@@ -65,6 +66,11 @@ class Projection:
         self._db.execute(self._sql["batch_table"])
         if not self._bulk:
             self._index()
+
+    @property
+    def gone(self) -> bool:
+        """Whether the file was deleted or exchanged since: what is written then nobody sees."""
+        return _identity(self._path) != self._opened
 
     def add(self, entries: Sequence[bytes]) -> None:
         """Project the entries that follow `position`, in one transaction."""
@@ -121,6 +127,14 @@ class Projection:
     def close(self) -> None:
         """Close the connection."""
         self._db.close()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        seen = path.stat()
+    except FileNotFoundError:
+        return None
+    return seen.st_dev, seen.st_ino
 
 
 def forget_older(path: Path) -> None:

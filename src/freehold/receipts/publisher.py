@@ -89,6 +89,8 @@ class PublishingWork:
 
         `final` signs at once instead of when the interval is over.
         """
+        if self._projection.gone:
+            raise LedgerError("the database of receipts was deleted: it is made again from the log")
         if self._tree.size >= self._durable:  # one fsync for all that came since, however much it was
             self._sync.sync(entries)
             self._durable = entries

@@ -22,9 +22,10 @@ _FOLLOW = 256
 @contextmanager
 def snapshot(home: Path) -> Generator[tuple[sqlite3.Connection | None, int]]:
     """The projection as it is now, however long it is asked, and the log index of the first entry that it
-    lacks. No connection and 0 where there is none, or only an older Freehold's, or it is just being made.
+    lacks. No connection and 0 where there is none, or only an older Freehold's, or a damaged one, or it is
+    just being made.
 
-    Raises sqlite3.DatabaseError when it is damaged.
+    Raises sqlite3.DatabaseError when more of it is damaged than its beginning.
     """
     path = home / DATABASE
     if not path.is_file():
@@ -33,7 +34,12 @@ def snapshot(home: Path) -> Generator[tuple[sqlite3.Connection | None, int]]:
     with closing(sqlite3.connect(path, isolation_level=None, timeout=10.0)) as db:
         db.execute("PRAGMA query_only = ON")
         db.execute("BEGIN")
-        columns = tuple(str(column[1]) for column in db.execute("PRAGMA table_info(calls)"))
+        try:
+            columns = tuple(str(column[1]) for column in db.execute("PRAGMA table_info(calls)"))
+        except sqlite3.OperationalError:  # it is there, and cannot be read just now
+            raise
+        except sqlite3.DatabaseError:  # damaged; the log has everything that is in it
+            columns = ()
         if columns != COLUMNS:
             yield None, 0
             return

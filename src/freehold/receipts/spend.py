@@ -63,9 +63,15 @@ class Spending(msgspec.Struct, frozen=True):
 def read_spending(home: Path, wanted: Sequence[Wanted]) -> Spending:
     """Reads the projection and then the log behind it. Raises LedgerError when the log has a hole."""
     sums = tuple[tuple[Spent, ...], ...](() for _ in wanted)
-    with snapshot(home) as (db, position):
-        if db is not None:
-            sums = tuple(tuple(_spent(db, one)) for one in wanted)
+    position, nothing = 0, sums
+    try:
+        with snapshot(home) as (db, position):
+            if db is not None:
+                sums = tuple(tuple(_spent(db, one)) for one in wanted)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:  # damaged further on; the log has everything
+        sums, position = nothing, 0
     return Spending(sums, tuple(_newer(home, position)))
 
 
@@ -74,7 +80,7 @@ def cost_known(home: Path, ids: Iterable[str], newer: Iterable[Receipt]) -> dict
     wanted = set(ids)
     known = {each.id: each.cost_state != "unknown" for each in newer if each.id in wanted}
     with snapshot(home) as (db, _):
-        if db is not None and wanted:
+        if db is not None and wanted - known.keys():
             asked = {"ids": msgspec.json.encode(sorted(wanted)).decode()}
             rows = db.execute(statements("spend")["cost_states"], asked)
             known |= {receipt_id: state != "unknown" for receipt_id, state in rows}

@@ -28,6 +28,10 @@ from freehold.web.telemetry_routes import tool_routes
 ReceiptId = Annotated[str, Path(description="The receipt's id, or how it begins.", max_length=200)]
 
 
+_FAR = 2**53
+"""Larger numbers are no time, and SQLite has no place for them."""
+
+
 class ReceiptQuery(pydantic.BaseModel):
     """Which receipts; what is absent accepts all."""
 
@@ -41,9 +45,15 @@ class ReceiptQuery(pydantic.BaseModel):
     deployment: str = ""
     provider: str = ""
     outcome: Outcome | None = None
-    since_ms: int | None = pydantic.Field(None, description="Begun at or after: UTC milliseconds.")
-    until_ms: int | None = pydantic.Field(None, description="Begun before: UTC milliseconds.")
-    before: int | None = pydantic.Field(None, description="The page after: `next_before` of the page before.")
+    since_ms: int | None = pydantic.Field(
+        None, ge=-_FAR, le=_FAR, description="Begun at or after: UTC milliseconds."
+    )
+    until_ms: int | None = pydantic.Field(
+        None, ge=-_FAR, le=_FAR, description="Begun before: UTC milliseconds."
+    )
+    before: int | None = pydantic.Field(
+        None, ge=0, le=_FAR, description="The page after: `next_before` of the page before."
+    )
     limit: int = pydantic.Field(50, ge=1, le=1000)
 
 
@@ -94,10 +104,10 @@ class _Api:
         self,
         by: Annotated[Grouping, Query(description="What to sum by.")] = "project",
         since_ms: Annotated[
-            int | None, Query(description="UTC milliseconds, from the hour it lies in.")
+            int | None, Query(ge=-_FAR, le=_FAR, description="UTC milliseconds, from the hour it lies in.")
         ] = None,
         until_ms: Annotated[
-            int | None, Query(description="UTC milliseconds, through the hour it lies in.")
+            int | None, Query(ge=-_FAR, le=_FAR, description="UTC milliseconds, through the hour it lies in.")
         ] = None,
     ) -> Json:
         """Calls, tokens and costs per group, from the receipts."""

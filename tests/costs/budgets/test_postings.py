@@ -23,7 +23,7 @@ from freehold.costs.budgets.postings import (
     who_bytes,
 )
 from freehold.costs.budgets.scopes import Payer
-from tests.costs.budgets.budgeting import ANNA, CENT, T0, USD, Paper, held, written
+from tests.costs.budgets.budgeting import ANNA, CENT, T0, USD, Paper, held, only, rules, written
 
 WHO = st.builds(Payer, agent=st.text(max_size=8), session=st.text(max_size=8), key=st.text(max_size=8))
 
@@ -136,3 +136,70 @@ def test_holds_that_could_not_be_written_at_their_end_are_written_later() -> Non
     book.tick(T0)
     standing = standing_of(paper.segments)
     assert (dict(standing.open), [posting.key for posting in standing.expired]) == ({}, ["c2/2"])
+
+
+# -- receipts that could not be written
+
+
+def test_what_calls_without_a_receipt_have_cost_counts_once_however_late_it_is_asked() -> None:
+    book, paper = written({"scope": "all", "limit_usd": 1})
+    for name, cents in (("c1", 10), ("c2", 20)):
+        book.settle(held(book.hold(ANNA, 30 * CENT, T0, name)), cents * CENT, T0)
+    book.receipts_lost({"c1"})
+    assert [(each.key, each.nanos) for each in standing_of(paper.segments).expired] == [("c1/1", 10 * CENT)]
+    assert lost(paper, {"c2": True}) == []
+    for grown in (False, True, True):
+        paper.grown = grown
+        book.tick(T0)
+        assert [each.key for each in standing_of(paper.segments).expired] == ["c1/1"]
+    assert lost(paper) == []
+
+
+def test_a_lost_receipt_takes_nothing_from_the_accounts_and_posts_nothing_twice() -> None:
+    book, _ = written({"scope": "all", "limit_usd": 1})
+    book.settle(held(book.hold(ANNA, 30 * CENT, T0, "c1")), 10 * CENT, T0)
+    for _ in range(2):
+        book.receipts_lost({"c1"})
+    assert only(book).used == 10 * CENT
+
+
+def test_a_budget_that_comes_later_knows_what_calls_without_a_receipt_have_cost() -> None:
+    book, _ = written({"scope": "all", "limit_usd": 1})
+    book.settle(held(book.hold(ANNA, 30 * CENT, T0, "c1")), 10 * CENT, T0)
+    book.receipts_lost({"c1"})
+    book.use(rules({"scope": "agent:anna", "limit_usd": 1}))
+    assert only(book).used == 10 * CENT
+
+
+def test_a_lost_receipt_of_a_call_that_is_only_watched_counts_too() -> None:
+    """Of its hold nothing was written."""
+    book, paper = written({"scope": "all", "limit_usd": 1, "hard": False})
+    book.settle(held(book.hold(ANNA, 30 * CENT, T0, "c1")), 10 * CENT, T0)
+    book.tick(T0)
+    assert len(paper.segments[-1]) == 1
+    book.receipts_lost({"c1"})
+    assert [each.nanos for each in standing_of(paper.segments).expired] == [10 * CENT]
+
+
+def test_a_call_that_cost_nothing_holds_nothing_when_its_receipt_is_lost() -> None:
+    book, paper = written({"scope": "all", "limit_usd": 1})
+    book.release(held(book.hold(ANNA, 30 * CENT, T0, "c1")))
+    book.settle(held(book.hold(ANNA, 30 * CENT, T0, "c2")), 0, T0)
+    book.receipts_lost({"c1", "c2"})
+    assert sum(nanos for _, nanos in lost(paper)) == 0
+
+
+@pytest.mark.parametrize("grown", [False, True])
+def test_a_disk_that_takes_neither_receipts_nor_postings_loses_nothing(grown: bool) -> None:
+    book, paper = written({"scope": "all", "limit_usd": 1})
+    book.settle(held(book.hold(ANNA, 30 * CENT, T0, "c1")), 10 * CENT, T0)
+    paper.full = True
+    book.receipts_lost({"c1"})
+    with pytest.raises(OSError, match="space"):
+        book.tick(T0)
+    assert lost(paper) == [("c1/1", 30 * CENT)], "killed now, all that was held counts"
+    paper.full, paper.grown = False, grown
+    for _ in range(3):
+        book.tick(T0)
+    assert lost(paper) == []
+    assert [each.nanos for each in standing_of(paper.segments).expired] == [10 * CENT]

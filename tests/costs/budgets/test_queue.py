@@ -65,6 +65,14 @@ def test_first_come_first_served_but_a_smaller_call_may_pass_one_that_does_not_f
     assert calls.queue.waiting == 2
 
 
+def test_a_clock_that_is_set_back_keeps_nobody_waiting() -> None:
+    calls = Calls(ALL)
+    calls.ask("a", 90)
+    waits(calls.ask("b", 50))
+    calls.queue.tick(T0 - 3_600_000)
+    assert isinstance(calls.told["b"], Denial)
+
+
 def test_nobody_waits_for_longer_than_it_may_and_who_leaves_is_not_told() -> None:
     calls = Calls(ALL)
     first = calls.ask("a", 90)
@@ -115,3 +123,13 @@ def test_a_long_chain_of_calls_that_end_at_once_does_not_nest() -> None:
     book.release(first)
     assert len(ended) == 5_000
     in_balance(book)
+
+
+def test_patience_is_counted_from_when_the_wait_began_and_not_from_the_call_s_start() -> None:
+    calls = Calls(ALL)
+    calls.ask("a", 90)
+    waits(calls.queue.hold(ANNA, 50 * CENT, T0, "b", lambda answer: calls.tell("b", answer), T0 + 30_000))
+    calls.queue.tick(T0 + 39_999)
+    assert calls.told == {}
+    calls.queue.tick(T0 + 40_000)
+    assert isinstance(calls.told["b"], Denial)

@@ -196,3 +196,80 @@ def test_answers_that_follow_closely_are_read_now_and_then_but_refusals_always()
     book.read("openai", {b"retry-after": b"3"}, NOW_MS + 991, "gpt-5", refused=True)
     found = book.exhausting("openai", NOW_MS + 992, "gpt-5")
     assert found is not None and found.until_ms == NOW_MS + 3991
+
+
+def requests(left: int) -> dict[bytes, bytes]:
+    return {
+        b"x-ratelimit-limit-requests": b"100",
+        b"x-ratelimit-remaining-requests": b"%d" % left,
+        b"x-ratelimit-reset-requests": b"6m0s",
+    }
+
+
+def week(used: float, status: str) -> dict[bytes, bytes]:
+    word = status.encode()
+    return {
+        b"anthropic-ratelimit-unified-status": word,
+        b"anthropic-ratelimit-unified-7d-status": word,
+        b"anthropic-ratelimit-unified-7d-utilization": b"%.1f" % used,
+        b"anthropic-ratelimit-unified-7d-reset": b"%d" % ((NOW_MS + 6 * DAY_MS) // 1000),
+    }
+
+
+def test_answers_are_read_also_after_the_clock_was_set_back() -> None:
+    book = LimitBook()
+    book.read("openai", requests(90), NOW_MS + HOUR_MS, "m")
+    book.read("openai", requests(0), NOW_MS, "m")
+    assert only(book, NOW_MS).left == 0
+
+
+def test_credits_that_were_bought_are_there() -> None:
+    book = LimitBook()
+    for at_ms, credits in ((NOW_MS, b"3"), (NOW_MS + HOUR_MS, b"5000")):
+        book.read("codex", {b"x-codex-credits-balance": credits}, at_ms, "m")
+    assert only(book, NOW_MS + HOUR_MS).left == 5000
+
+
+def test_a_larger_plan_in_the_middle_of_a_window_gives_it_more() -> None:
+    book = LimitBook()
+    book.read("claude", week(1.0, "rejected"), NOW_MS, "m", refused=True)
+    book.read("claude", week(0.2, "allowed"), NOW_MS + HOUR_MS, "m")
+    assert book.exhausting("claude", NOW_MS + HOUR_MS, "m") is None
+    assert only(book, NOW_MS + HOUR_MS).left == pytest.approx(0.8 * WHOLE_PPM)
+
+
+def test_an_answer_that_was_overtaken_gives_a_window_nothing_back() -> None:
+    book = LimitBook()
+    book.read("claude", week(0.5, "allowed"), NOW_MS, "m")
+    book.read("claude", week(0.2, "allowed"), NOW_MS + 5000, "m")
+    assert only(book, NOW_MS + 5000).left == pytest.approx(0.5 * WHOLE_PPM)
+
+
+def test_who_answers_again_asks_for_no_more_patience() -> None:
+    book = LimitBook()
+    book.read("groq", {b"retry-after": b"36000"}, NOW_MS, "m", refused=True)
+    book.read("groq", {}, NOW_MS + 10 * MINUTE_MS, "m")
+    assert book.exhausting("groq", NOW_MS + 10 * MINUTE_MS, "m") is None
+    assert book.views(NOW_MS + 10 * MINUTE_MS) == ()
+
+
+@pytest.mark.parametrize(("model", "after_ms"), [("m", 30_000), ("other", 10 * MINUTE_MS)])
+def test_an_answer_that_was_overtaken_or_another_model_s_ends_no_patience(model: str, after_ms: int) -> None:
+    book = LimitBook()
+    book.read("groq", {b"retry-after": b"36000"}, NOW_MS, "m", refused=True)
+    book.read("groq", {}, NOW_MS + after_ms, model)
+    assert book.exhausting("groq", NOW_MS + after_ms, "m") is not None
+
+
+def test_a_plan_that_is_used_up_is_so_also_where_overage_is_not_bought() -> None:
+    """The window that is used up has no headers of its own; overage is rejected while all is well, too."""
+    book = LimitBook()
+    told = {
+        b"anthropic-ratelimit-unified-status": b"rejected",
+        b"anthropic-ratelimit-unified-reset": b"%d" % ((NOW_MS + HOUR_MS) // 1000),
+        b"anthropic-ratelimit-unified-5h-status": b"allowed",
+        b"anthropic-ratelimit-unified-5h-utilization": b"0.3",
+        b"anthropic-ratelimit-unified-overage-status": b"rejected",
+    }
+    book.read("claude", told, NOW_MS, "m", refused=True)
+    assert book.exhausting("claude", NOW_MS, "m") is not None

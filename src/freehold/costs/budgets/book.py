@@ -7,7 +7,8 @@ started, as in its receipt, so that receipts and accounts put it into the same w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from freehold.costs.budgets import lending
@@ -28,7 +29,7 @@ from freehold.costs.budgets.postings import (
     who_bytes,
 )
 from freehold.costs.budgets.rules import Rule
-from freehold.costs.budgets.scopes import Payer, full_model
+from freehold.costs.budgets.scopes import Payer, full_model, subject_of
 
 _SETTLED = 4096
 """More calls do not end between two ticks."""
@@ -143,9 +144,9 @@ class BudgetBook:
         self._open.discard(hold)
         if hold.durable:
             self._ended.append(settled_line(hold.call, hold.number, actual_nanos))
-            self._settled.append((hold, actual_nanos))
-            if len(self._settled) >= _SETTLED:
-                self._settled, self._settled_before = [], self._settled
+        self._settled.append((hold, actual_nanos))
+        if len(self._settled) >= _SETTLED:
+            self._settled, self._settled_before = [], self._settled
         if self.freed is not None:
             self.freed(hold.accounts)
         return events
@@ -285,7 +286,8 @@ class BudgetBook:
     def tick(self, now_ms: int) -> None:
         """Now and then: write down what has ended, forget what is over. Raises OSError when it cannot be
         written; then it is tried again."""
-        if self._settled or self._settled_before or self._ended:
+        unsure = any(hold.durable for hold, _ in (*self._settled, *self._settled_before))
+        if unsure or self._ended:
             self._write(line_of(Sure()))
         self._settled, self._settled_before = [], self._settled
         if self._writer is not None and self._writer.grown:
@@ -294,24 +296,40 @@ class BudgetBook:
             self._forgot_ms = now_ms
             self._forget(now_ms)
 
+    def receipts_lost(self, calls: Collection[str]) -> None:
+        """These calls have ended, and their receipts could not be written: what they have cost counts at the
+        next start, too."""
+        settled, self._settled = self._settled, []
+        before, self._settled_before = self._settled_before, []
+        for hold, nanos in (*before, *settled):
+            if hold.call not in calls:
+                self._settled.append((hold, nanos))
+            elif nanos:
+                self._keep(Expired(key=hold.key, at=hold.at_ms, nanos=nanos, who=hold.who))
+        if self._ended:  # also what cost nothing has no receipt that could say so
+            with suppress(OSError):
+                self._write(b"")
+
     def opening(self) -> bytes:
         """All that a new segment of postings must say."""
-        settled = [*self._settled_before, *self._settled]
+        settled = [each for each in (*self._settled_before, *self._settled) if each[0].durable]
         holds = (
             Held(key=hold.key, at=hold.at_ms, nanos=hold.nanos, who=hold.who)
-            for hold in (*self._open, *(hold for hold, _ in settled))
-            if hold.durable
+            for hold in (*(hold for hold in self._open if hold.durable), *(hold for hold, _ in settled))
         )
         ends = (settled_line(hold.call, hold.number, nanos) for hold, nanos in settled)
-        moves = (
-            _moved(giver, taker, nanos, self._moved_ms(giver, taker))
-            for (giver, taker), nanos in self._loans.items()
-        )
+        moves = [each for pair, nanos in self._loans.items() for each in self._moves(*pair, nanos)]
         return opening([*(line_of(each) for each in (*holds, *self._expired, *moves)), *ends])
 
     def use(self, rules: Sequence[Rule]) -> tuple[Rule, ...]:
         """Other rules from now on; returned are the new ones, which have nothing on their accounts but what
         calls under way hold and what has expired: `spent_by` tells them the rest. Raises OSError."""
+        for hold in self._open:
+            hard = any(rule.hard and subject_of(rule.scope, hold.who) is not None for rule in rules)
+            if hard and not hold.durable and hold.nanos:
+                line = held_line(hold.call, hold.number, hold.at_ms, hold.nanos, who_bytes(hold.who))
+                self._write(line)
+                hold.durable = True
         fresh = self._chart.use(rules)
         known = set(self._chart)
         self._loans = {pair: nanos for pair, nanos in self._loans.items() if pair[1] in known}
@@ -321,10 +339,6 @@ class BudgetBook:
             for account in accounts:
                 post(account.balances, FREE, HELD, hold.nanos)
             hold.accounts += tuple(accounts)
-            if not hold.durable and any(account.rule.hard for account in accounts):
-                line = held_line(hold.call, hold.number, hold.at_ms, hold.nanos, who_bytes(hold.who))
-                self._write(line)
-                hold.durable = True
         for posting in self._expired:
             for account in self._chart.accounts_for(fresh, posting.who, posting.at):
                 account.charge(posting.at, posting.nanos, EXPIRED)
@@ -370,6 +384,15 @@ class BudgetBook:
             self._write(line)
         except OSError:
             self._ended.append(line)
+
+    def _moves(self, giver: Account | None, taker: Account, nanos: int) -> Iterator[Moved]:
+        """A loan, or grants, each of which ends in its own time where the window rolls."""
+        for until_ms, account, part in self._grants:
+            if account is taker and giver is None:
+                nanos -= part
+                yield _moved(None, taker, part, until_ms - taker.rule.window.length_ms)
+        if nanos:
+            yield _moved(giver, taker, nanos, self._moved_ms(giver, taker))
 
     def _moved_ms(self, giver: Account | None, taker: Account) -> int:
         """In whose window it is, and of a grant to one that rolls, when it was made."""

@@ -153,7 +153,8 @@ def standing_of(segments: Sequence[Sequence[bytes]]) -> Standing:
             case Released(key=key):
                 held.pop(key, None)
             case Expired(key=key):
-                held.pop(key, None)
+                for before in (held, settled, settled_before):
+                    before.pop(key, None)
                 expired[key] = posting
             case Moved():
                 moved.append(posting)

@@ -25,13 +25,14 @@ Answer = Callable[[Hold | Denial], None]
 class Waiting:
     """A call in the queue. `then` is called once, unless it is cancelled before."""
 
-    __slots__ = ("call", "denial", "name", "nanos", "now_ms", "then", "who")
+    __slots__ = ("call", "denial", "name", "nanos", "now_ms", "since_ms", "then", "who")
 
     def __init__(self, who: Payer, nanos: int, now_ms: int, call: str, denial: Denial, then: Answer) -> None:
         self.who = who
         self.nanos = nanos
         self.now_ms = now_ms
         self.call = call
+        self.since_ms = now_ms
         self.then: Answer | None = then
         self.denial = denial
         self.name = (denial.budget, denial.subject)
@@ -51,14 +52,16 @@ class BudgetQueue:
         self.waiting = 0
 
     def hold(
-        self, who: Payer, worst_nanos: int | None, now_ms: int, call: str, then: Answer
+        self, who: Payer, worst_nanos: int | None, now_ms: int, call: str, then: Answer, since_ms: int = 0
     ) -> Hold | Denial | Waiting:
         """What the book says; but where calls under way may give enough back, a place in the queue, and
-        `then` is told later. `then` may be called from within any change of the book."""
+        `then` is told later. `then` may be called from within any change of the book. `now_ms`: the call's
+        start; `since_ms`: since when it waits, where that is later."""
         answer = self._book.hold(who, worst_nanos, now_ms, call)
         if isinstance(answer, Hold) or not answer.may_free_up or self.waiting >= self._most:
             return answer
         waiting = Waiting(who, answer.need_nanos, now_ms, call, answer, then)
+        waiting.since_ms = since_ms or now_ms
         self._stand(waiting)
         return waiting
 
@@ -72,9 +75,15 @@ class BudgetQueue:
     def tick(self, now_ms: int) -> None:
         """Deny those who have waited for long enough, or whose window is over. Call it now and then."""
         for line in list(self._lines.values()):
-            late = [one for one in line if now_ms >= one.now_ms + self._patience_ms]
+            # A clock that was set back must not keep anybody waiting.
+            late = [one for one in line if not 0 <= now_ms - one.since_ms < self._patience_ms]
             for one in late:
                 self._tell(one, one.denial)
+
+    def look_again(self) -> None:
+        """Other budgets are in force: who waits may have room now."""
+        self._due.extend(self._lines)
+        self._freed(())
 
     # -- inside
 

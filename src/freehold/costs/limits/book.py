@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from freehold.costs.limits import window as windows
-from freehold.costs.limits.headers import LimitSeen, read_limits
+from freehold.costs.limits.headers import RETRY, LimitSeen, read_limits
 from freehold.costs.limits.window import Exhausting, LimitView, Window
 
 MOST_WINDOWS = 512
@@ -64,12 +64,25 @@ class LimitBook:
         `refused`: the provider said no (429, 529, ...); such an answer is always read.
         """
         key = provider, model
-        if not refused and now_ms - self._read_ms.get(key, 0) < READ_EVERY_MS:
+        if not refused and 0 <= now_ms - self._read_ms.get(key, 0) < READ_EVERY_MS:  # clocks go back, too
             return
         if len(self._read_ms) >= MOST_WINDOWS:
             self._read_ms.clear()
         self._read_ms[key] = now_ms
+        if not refused:
+            self._answered(provider, model, now_ms)
         self.seen(provider, read_limits(headers, provider, now_ms), now_ms, model)
+
+    def _answered(self, provider: str, model: str, now_ms: int) -> None:
+        """Who answers again has no more patience to ask for. Answers may overtake a refusal, by less."""
+        known = self._by_provider.get(provider, {})
+        asked = known.get((model, RETRY))
+        if asked is not None and now_ms - asked.at_ms >= windows.OVERTAKEN_MS:
+            del known[model, RETRY]
+            if not known:
+                del self._by_provider[provider]
+            self._count -= 1
+            self.changes += 1
 
     def seen(self, provider: str, found: Sequence[LimitSeen], now_ms: int, model: str = "") -> None:
         """Take in readings of `provider` (of an answer of `model`)."""

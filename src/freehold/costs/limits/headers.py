@@ -140,7 +140,8 @@ def _plan(unified: dict[str, Fields], now_ms: int) -> Iterator[LimitSeen]:
     rejected = False
     for window, fields in unified.items():
         status = _STATUSES.get(fields.get(b"status", b""), "")
-        rejected = rejected or status == "rejected"
+        # Overage is rejected wherever it is not bought, also while all is well: that explains nothing.
+        rejected = rejected or (status == "rejected" and window != "overage")
         used = _number(fields.get(b"utilization", b""))
         if used is None and not status:
             continue

@@ -13,6 +13,8 @@ SHARE_STEP = WHOLE_PPM // 100
 """Shares are told in whole percent, or a little finer."""
 SOON_MS, SOONEST_MS = 300_000, 10_000
 """A window that will be gone within this (a tenth of its length, between these two) is left alone."""
+OVERTAKEN_MS = 60_000
+"""Answers overtake each other by less. What has more after that was given more: a larger plan, credits."""
 SAME_RESET_MS = 5_000
 """Resets are told in whole seconds; two that differ by less are the same."""
 
@@ -77,7 +79,7 @@ def read_again(window: Window, seen: LimitSeen, now_ms: int) -> Window:
         return Window(seen=seen, at_ms=now_ms, burn=window.burn.skipped(now_ms))
     if _filled_again(window, seen, now_ms):
         return Window(seen=seen, at_ms=now_ms, burn=window.burn.skipped(now_ms))
-    if left > before.left and _fixed(before):
+    if left > before.left and _fixed(before) and now_ms - window.at_ms < OVERTAKEN_MS:
         seen = msgspec.structs.replace(seen, left=before.left)
     used = max(0, before.left - (seen.left or 0))
     return Window(seen=seen, at_ms=now_ms, burn=window.burn.after(now_ms, used))
