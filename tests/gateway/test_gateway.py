@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 
 import msgspec
 import pytest
 
 from freehold.core.catalog import Catalog
+from freehold.gateway.access import Access
 from freehold.routing.fallback import Policy
 from tests.gateway.calls import EVENTS, JSON, STREAM, WHOLE, asking, turns
 from tests.gateway.rooms import CATALOG, House, Sent
@@ -207,3 +209,29 @@ async def test_who_connects_as_draining_begins_is_not_waited_for():
         late.connection_lost(None)
         house.leave()
         await asyncio.wait_for(draining, 5)
+
+
+def keys(*names: str) -> Access:
+    """Each key is its name."""
+    return Access.of({hashlib.sha256(name.encode()).hexdigest(): name for name in names}, "127.0.0.1", 8400)
+
+
+@pytest.mark.parametrize(
+    ("before", "headers"),
+    [(keys("old"), {"authorization": "Bearer old"}), (keys(), {})],
+    ids=["other", "none"],
+)
+async def test_new_keys_hold_for_the_next_call_on_a_connection_that_is_open(
+    before: Access, headers: dict[str, str]
+) -> None:
+    async with House() as house:
+        house.gateway.access = before
+        house.ask(CHAT, asking("chat", "alpha/m", stream=False), **headers)
+        reply(house.upstreams.open[0])
+        await turns()
+        house.transport.written.clear()
+        house.gateway.access = keys("new")
+        house.ask(CHAT, asking("chat", "alpha/m", stream=False), **headers)
+        await turns()
+        assert len(house.upstreams.sent) == 1
+    assert house.answer[0] == 401

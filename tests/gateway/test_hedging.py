@@ -10,6 +10,7 @@ import pytest
 from freehold.core.servers import ServerState
 from freehold.costs.book import PriceBook
 from freehold.costs.budgets.accounts import HELD, SPENT
+from freehold.gateway import dying
 from freehold.gateway.call import Call
 from freehold.gateway.hedging import Hedging
 from freehold.receipts.entries import Receipt
@@ -137,6 +138,48 @@ async def test_when_the_first_fails_the_second_is_the_attempt(how: str) -> None:
         receipt = await receipt_of(house)
         assert [name for name, _, _ in lines_of(receipt)] == ["alpha/m", "beta/m"]
         assert purse.usd(HELD) == 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_second_place_under_way_answers_also_where_no_other_would_be_asked(
+    stream: bool,
+) -> None:
+    """The call has worked for a minute: it is not begun anew, but this attempt is there already."""
+    async with hedging(Purse(1.0)) as house:
+        ask(house, stream=stream)
+        first = house.upstreams.sent[0]
+        first.connect()
+        slow(house)
+        house.upstreams.sent[1].connect()
+        the_call(house).started_ns -= 61 * 10**9
+        first.fail()
+        await turns()
+        assert house.written == b""
+        serve(house.upstreams.sent[1], *(STREAM if stream else ()))
+        assert house.answer[0] == 200
+
+
+async def test_nothing_is_said_of_a_death_that_another_place_has_answered_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dying, "_NOTICED_WITHIN_LOOKS", 1)
+    monkeypatch.setattr(dying, "_LOOK_EVERY_S", 0.0)
+    async with hedging(Purse(1.0)) as house:
+        house.servers.become(ServerState.READY)
+        ask(house, "local-first", stream=True)
+        first = house.upstreams.sent[0]
+        first.connect()
+        slow(house)
+        second = house.upstreams.sent[1]
+        second.connect()
+        the_call(house).started_ns -= 61 * 10**9
+        first.fail()
+        second.begin(200, EVENTS)
+        second.say(STREAM[0])
+        second.flush()
+        await turns()
+        assert house.written.count(b"HTTP/1.1") == 1
+        assert second.stage == "body"
 
 
 @pytest.mark.parametrize("status", [0, 429, 500])

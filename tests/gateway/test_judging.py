@@ -267,3 +267,12 @@ async def test_who_leaves_while_it_is_checked_ends_the_check_and_pays(stream: bo
         receipt = over(house)
     assert receipt.outcome == "cancelled"
     assert (receipt.usage.output_total, receipt.usage_state) == (1, "partial")
+
+
+async def test_a_check_that_breaks_off_leaves_the_answer_as_it_is() -> None:
+    async with being_checked(stream=False) as (house, validators):
+        validators.verdict.set_exception(ValueError("embedded null byte"))
+        await until(lambda: bool(house.written))
+        assert house.answer[0] == 200
+        await turns()
+        assert over(house).outcome == "ok"

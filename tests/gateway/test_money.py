@@ -17,16 +17,18 @@ from freehold.costs.budgets.answers import BudgetEvent
 from freehold.costs.budgets.book import BudgetBook
 from freehold.costs.budgets.queue import BudgetQueue
 from freehold.costs.budgets.rules import rules_of
+from freehold.costs.budgets.scopes import Payer
 from freehold.costs.overrides import RateOverride
 from freehold.costs.prices import ListedPrices
 from freehold.costs.table import Clause, Model, Provider, Table, Terms
 from tests.gateway.calls import JSON, PATHS, WHOLE, asking, turns, until
-from tests.gateway.rooms import CATALOG, House
+from tests.gateway.rooms import CATALOG, NOW_MS, Clock, House
 from tests.gateway.wires import Transport
 
 USD = 10**9
 PRICE = RateOverride(input=0, output=1_000_000 * USD // 1000)
 """A thousandth of a dollar for each token of an answer."""
+PAYER = Payer(provider="alpha", model="m")
 
 
 class Purse:
@@ -246,3 +248,57 @@ async def test_who_leaves_while_waiting_for_money_leaves_nothing_behind() -> Non
         await turns()
         assert purse.usd(HELD) == 0
         assert purse.usd(FREE) + purse.usd(SPENT) == pytest.approx(0.01)
+
+
+class LaterClock(Clock):
+    """Its time is moved by hand."""
+
+    def __init__(self) -> None:
+        self.ms = NOW_MS
+
+    def now_ms(self) -> int:
+        return self.ms
+
+
+async def test_how_long_a_call_waits_for_money_is_counted_from_then() -> None:
+    """Before that, the first place was waited for."""
+    purse = Purse(0.010)
+    async with house_with(purse) as house:
+        clock = house.gateway.clock = LaterClock()
+        ask(house, "two")
+        house.upstreams.sent[0].connect()
+        clock.ms += 30_000
+        purse.book.grant(next(purse.book.accounts()), 9 * USD // 1000, clock.ms)
+        purse.book.hold(PAYER, 5 * USD // 1000, clock.ms, "other")
+        (call,) = house.gateway.active
+        call.expire()
+        purse.queue.tick(clock.ms + 500)
+        assert (purse.queue.waiting, house.written) == (1, b"")
+        purse.queue.tick(clock.ms + 10_000)
+        assert house.answer[0] == 429
+
+
+async def test_a_deadline_of_the_caller_holds_while_a_second_place_waits_for_money() -> None:
+    purse = Purse(0.010)
+    async with house_with(purse) as house:
+        ask(house, "two", x_freehold_deadline_s="2")
+        (sent,) = house.upstreams.sent
+        sent.connect()
+        (call,) = house.gateway.active
+        sent.begin(503, JSON)
+        sent.say(b'{"error":{"message":"x"}}')
+        purse.queue.hold(PAYER, 9 * USD // 1000, NOW_MS, "other", lambda _: None)
+        sent.complete()
+        assert call.money is not None and call.money.waiting
+        deadline_s = call.deadline_s
+        assert deadline_s and not call.heard, "the next sweep leaves it as it is"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "held"), [(["a", "b", "c", "d"], 0.04), ([[1, 2], [3]], 0.02), ([1, 2, 3], 0.01), ("a", 0.01)]
+)
+async def test_each_prompt_of_a_request_for_completions_is_held_for(prompt: object, held: float) -> None:
+    purse = Purse(1.0)
+    async with house_with(purse) as house:
+        house.ask("/v1/completions", {"model": "alpha/m", "prompt": prompt, "max_tokens": 10})
+        assert purse.usd(HELD) == pytest.approx(held)

@@ -11,11 +11,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from freehold.core.servers import ServerState
+from freehold.gateway import gateway, settle
 from freehold.gateway.limits import Limits
+from freehold.gateway.upstream import UpstreamConnection
 from freehold.routing.fallback import Policy
 from tests.gateway.calls import EVENTS, JSON, PATHS, STREAM, WHOLE, asking, turns
 from tests.gateway.rooms import House, Sent, unchunked
 from tests.gateway.test_sharing import Client
+from tests.gateway.test_upstream import ASKED, Pool
+from tests.gateway.wires import Transport
 
 
 def act(house: House, sent: Sent, action: str) -> None:
@@ -303,6 +307,49 @@ async def test_when_receipts_cannot_be_stored_no_further_call_is_taken():
         assert house.upstreams.sent == []
     status, _, body = house.answer
     assert (status, json.loads(body)["error"]["code"]) == (503, "ledger_unavailable")
+
+
+async def test_a_stream_whose_body_breaks_behind_its_last_event_ends():
+    """In one packet with it: what was said is given, and the client sees an end."""
+    async with House() as house:
+        house.ask(PATHS["chat"], asking("chat", "alpha/m", stream=True))
+        (sent,) = house.upstreams.sent
+        connection, said = UpstreamConnection(Pool(), sent.origin), b"".join(STREAM)
+        connection.connection_made(Transport())
+        connection.start(sent.answer, ASKED, reused=False)
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+        connection.data_received(b"%b%x\r\n%b\r\nzz\r\n" % (head, len(said), said))
+        await settled(house)
+        assert house.answer[2].endswith(STREAM[-1])
+
+
+async def test_an_end_that_never_comes_behind_the_last_event_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(settle, "_END_S", -1.0, raising=False)
+    monkeypatch.setattr(gateway, "_SWEEP_S", 0.0)
+    async with House() as house:
+        house.servers.become(ServerState.READY)
+        house.ask(PATHS["chat"], asking("chat", "local", stream=True))
+        (sent,) = house.upstreams.sent
+        sent.connect()
+        sent.begin(200, EVENTS)
+        for piece in STREAM:
+            sent.say(piece)
+            sent.flush()
+        await settled(house)
+        await turns()
+        assert sent.stage == "abandoned"
+        assert not house.servers.in_flight
+        assert house.answer[2].endswith(STREAM[-1])
+
+
+async def test_calls_are_taken_again_once_a_receipt_could_be_stored():
+    async with House() as house:
+        house.ledger.broken = True
+        house.ask("/v1/chat/completions", {"model": "nobody"})
+        house.ledger.broken = False
+        house.ask("/v1/chat/completions", {"model": "nobody"})
+        house.ask("/v1/chat/completions", asking("chat", "alpha/m", stream=False))
+        assert len(house.upstreams.sent) == 1
 
 
 async def test_the_house_can_be_left_while_a_control_stream_is_open():

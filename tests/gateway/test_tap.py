@@ -111,6 +111,26 @@ def test_a_responses_streams_usage_stands_in_its_last_event():
     assert (tap.model, tap.answer_id, tap.terminal, tap.error) == ("gpt-5", "resp_1", True, "")
 
 
+SEARCHED = {
+    "object": "response",
+    "usage": {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7},
+    "tool_usage": {"web_search": {"num_requests": 2}},
+}
+
+
+@pytest.mark.parametrize("body", [SEARCHED, {"type": "response.completed", "response": SEARCHED}])
+def test_searches_that_openai_counts_beside_its_usage_are_part_of_it(body):
+    expected = Usage(fresh_in=3, visible_out=4, web_searches=2)
+    assert usage(told("responses", body), "responses") == expected
+
+
+@pytest.mark.parametrize("odd", [None, 7, [], {}, {"web_search": 7}, {"web_search": {"num_requests": "x"}}])
+def test_odd_counts_of_searches_hide_no_usage(odd):
+    assert usage(told("responses", SEARCHED | {"tool_usage": odd}), "responses") == Usage(
+        fresh_in=3, visible_out=4
+    )
+
+
 @pytest.mark.parametrize(
     ("dialect", "last"),
     [

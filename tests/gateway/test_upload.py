@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from freehold.gateway.limits import Limits
 from tests.gateway.calls import JSON, turns
 from tests.gateway.rooms import House, Sent, unchunked
+from tests.gateway.test_lease import free, occupy, ready
 from tests.gateway.wires import cut
 from tests.talk import BOUNDARY, upload
 
@@ -147,3 +148,18 @@ async def test_an_upload_that_turns_out_too_large_is_refused_in_words():
         assert house.upstreams.open == []
         (receipt,) = house.ledger.receipts
     assert (house.answer[0], receipt.status) == (413, 413)
+
+
+@pytest.mark.parametrize("cuts", [[], [500], [500, 3000]])
+async def test_an_upload_in_chunks_that_waits_for_a_slot_goes_whole(cuts: list[int]) -> None:
+    body = upload("local", b"x" * 5000)
+    async with ready() as house:
+        occupy(house)
+        send(house, head(body, chunked=True))
+        send(house, *(in_chunks([piece])[:-5] for piece in cut(body, cuts)), b"0\r\n\r\n")
+        await turns()
+        free(house)
+        await turns()
+        (sent,) = house.upstreams.open
+        sent.connect()
+        assert unchunked(sent.body) == body

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freehold.gateway import upstream
 from freehold.gateway.limits import Limits
 from freehold.gateway.upstream import Origin, UpstreamConnection, UpstreamPool
 from tests.gateway.wires import Transport, cut
@@ -388,3 +389,12 @@ async def test_connections_are_used_again_the_youngest_first():
                 await asyncio.gather(*(one.over.wait() for one in heard))
         await asyncio.gather(*(task for task in serving if task is not None))
     assert sorted(seen) == [1, 3]
+
+
+def test_a_request_that_was_worked_on_is_not_sent_again_in_silence(monkeypatch):
+    monkeypatch.setattr(upstream, "_OLD_AGE_S", 0.0, raising=False)
+    line, again = Line(), Heard()
+    line.says(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+    line.connection.start(again, b"request", reused=True)
+    line.ends()
+    assert (line.pool.dialled, len(again.ends)) == ([], 1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from freehold.core.servers import Lease
 from freehold.costs.budgets.answers import Hold
-from freehold.gateway.measuring import measure_beside
+from freehold.gateway.measuring import measure_beside, measure_broken
 from freehold.gateway.prepared import Prepared
 from freehold.gateway.stay import Stay
 from freehold.gateway.targets import Target
@@ -110,7 +110,7 @@ class Beside:
         if self.lease is not None:
             self.lease.heard_s = self.call.gateway.clock.monotonic_s()
         if self._bytes > _MOST_BYTES:
-            self._gone("its answer is too large to be kept", Failure(status=200))
+            self._broken("its answer is too large to be kept", Failure(status=200))
 
     def flush(self) -> None:
         if self.taken:
@@ -131,7 +131,7 @@ class Beside:
         else:
             self.upstream = None
             self._give_back(failed=True)
-            self._gone(reason, Failure(status=0))
+            self._broken(reason, Failure(status=0))
 
     def writable(self, ready: bool) -> None:
         """The request is one piece."""
@@ -198,6 +198,14 @@ class Beside:
 
     # -- inside
 
+    def _broken(self, reason: str, failure: Failure) -> None:
+        """It broke off: what had come of an answer by then was paid."""
+        if not self.status:
+            self._gone(reason, failure)
+            return
+        self.drop(reason)
+        self.call.gateway.went_wrong(self.tried.deployment, failure)
+
     def _gone(self, reason: str, failure: Failure) -> None:
         """It came to nothing, and cost nothing."""
         call = self.call
@@ -232,10 +240,24 @@ class Beside:
             tries.insert(max(0, len(tries) - 1), self.tried)
 
 
+def let_fall(call: Call) -> None:
+    """The attempt under way had begun to answer, and nobody gets it: what had come by then was paid."""
+    if call.relay is None or call.target is None or not call.target.deployment.provider:
+        return
+    spent, tried = measure_broken(call), call.tries[-1]
+    tried.cost_nanos, tried.usage = spent.cost_nanos, spent.usage
+    call.earlier = (*call.earlier, spent)
+    hold = call.money.hand_over() if call.money is not None else None
+    if hold is not None and call.money is not None:
+        call.money.spent_on(hold, spent)
+
+
 def _lose(call: Call, other: Beside) -> None:
     """The call's own attempt is not waited for any longer."""
     tried = call.tries[-1]
     if tried.ended_ns or tried is other.tried:  # it is over already, or was not begun
+        let_fall(call)
+        call.give_back(failed=False)  # a slot that it got and did not use
         if call.money is not None:
             call.money.give_back()
         return

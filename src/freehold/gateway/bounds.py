@@ -39,12 +39,15 @@ class _Limits(msgspec.Struct):
     max_output_tokens: object = None
     service_tier: object = None
     speed: object = None
+    inference_geo: object = None
     prediction: msgspec.Raw = msgspec.Raw()
     n: object = None
     best_of: object = None
+    prompt: msgspec.Raw = msgspec.Raw()
 
 
 _decode = msgspec.json.Decoder(_Limits).decode
+_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -73,10 +76,10 @@ def worst_nanos(
 
 def asked_terms(body: bytes) -> Terms:
     """On which terms a request wants to be answered, where these are not the standard ones."""
-    if b'"service_tier"' not in body and b'"speed"' not in body:
+    if b'"service_tier"' not in body and b'"speed"' not in body and b'"inference_geo"' not in body:
         return STANDARD
     found = _read(body)
-    return terms_of(found.service_tier, found.speed)
+    return terms_of(found.service_tier, found.speed, found.inference_geo)
 
 
 def output_tokens(body: bytes) -> int:
@@ -123,7 +126,15 @@ def _stated(body: bytes) -> tuple[int, int]:
     """What a request says of its answers: the most tokens of one (0: nothing), and how many of them."""
     found = _read(body)
     stated = max(map(_count, (found.max_tokens, found.max_completion_tokens, found.max_output_tokens)))
-    return stated, max(1, *map(_count, (found.n, found.best_of)))
+    return stated, max(1, *map(_count, (found.n, found.best_of))) * _prompts(bytes(found.prompt))
+
+
+def _prompts(raw: bytes) -> int:
+    """How many there are in one request for completions: each is answered."""
+    if not raw.startswith(b"["):
+        return 1
+    parts = _list(raw)
+    return len(parts) if parts and bytes(parts[0]).startswith((b'"', b"[")) else 1
 
 
 def _count(value: object) -> int:

@@ -17,6 +17,7 @@ from freehold.dialects.context import TranslationError
 from freehold.gateway import cached, deciding, escalating, failing, refusals
 from freehold.gateway.allowing import note
 from freehold.gateway.bad_answer import BadAnswer
+from freehold.gateway.beside import let_fall
 from freehold.gateway.call_state import CallState
 from freehold.gateway.dying import ask_why
 from freehold.gateway.error_answer import answer_error
@@ -220,7 +221,8 @@ class Call(CallState):
 
     def completed(self) -> None:
         self.upstream = None
-        self.deadline_s = 0.0
+        self.gateway.ending.pop(self, None)
+        self.heard, self.deadline_s = False, 0.0
         bad = self.bad
         self.give_back(failed=bad is not None and bad.status in _BROKEN)
         self.tries[-1].ended_ns = time.perf_counter_ns()
@@ -237,18 +239,21 @@ class Call(CallState):
             return
         timed_out = reason.startswith(failing.TIMED_OUT)
         self.upstream = None
-        self.deadline_s = 0.0
+        self.gateway.ending.pop(self, None)
+        self.heard, self.deadline_s = False, 0.0
         self.give_back(failed=True)
         tried = self.tries[-1]
         tried.ended_ns = time.perf_counter_ns()
         tried.error = reason
         relay = self.relay
-        if relay is not None and relay.committed:
+        if relay is not None and (relay.committed or self.settled):
             if timed_out or self.settled:
                 relay.cut(reason)
             else:
                 ask_why(self, reason, relay.cut)
             return
+        if not timed_out:
+            let_fall(self)
         self.relay = None
         if timed_out and self.money is not None:
             self.money.lost()
@@ -308,9 +313,9 @@ class Call(CallState):
     def client_gone(self) -> None:
         """Stop the upstream and keep the record, unless somebody else wants the answer."""
         sharing, following = self.gateway.sharing, self.following
-        if sharing is not None and self.flight is not None and goes_on(self, sharing):
+        if self.flight is not None and goes_on(self, sharing):
             return
-        if following is not None and sharing is not None:
+        if following is not None:
             self.following = None
             leave_again(following, sharing)
         self.nobody_waits()
@@ -350,7 +355,9 @@ class Call(CallState):
     def probe(self) -> None:
         if self.flight is not None and self.gateway.sharing is not None:
             doubt(self, self.gateway.sharing)
-        if self.relay is not None and self.relay.committed:
+        if self.following is not None and self.following.started:
+            self.following.probe()
+        elif self.relay is not None and self.relay.committed:
             self.relay.probe()
         elif not self.signs_silent() and self.signs is not None:
             self.signs.sign()
@@ -376,6 +383,7 @@ class Call(CallState):
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             upstream.abandon()
+            self.gateway.ending.pop(self, None)
         self.give_back(failed=False)
 
     def stop_waiting(self) -> None:

@@ -265,7 +265,7 @@ class ServerConnection:
         request = self.current
         self._handler = None
         self.current = None
-        if self._probe_timer is not None:
+        if self._probe_timer is not None and not self._queue:
             keep = False
         unread = request is not None and not request.complete
         if unread or not keep or request is None or not request.keep_alive:

@@ -24,14 +24,18 @@ def answer_error(call: Call, error: CallError) -> None:
     headers = [(b"content-type", replies.JSON_TYPE)]
     if error.retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after_s))))
-    refused(call, error, None)
+    flight = refused(call, error, None)
     _answer(call, error, error_body(error, call.dialect, call.id), headers)
+    if flight is not None:
+        flight.lost(error.message)
 
 
 def pass_error_on(call: Call, error: CallError, bad: BadAnswer) -> None:
     """In the upstream's own words."""
-    refused(call, error, bad)
+    flight = refused(call, error, bad)
     _answer(call, error, bad.body, bad.passed_headers)
+    if flight is not None:
+        flight.lost(error.message)
 
 
 def _answer(call: Call, error: CallError, body: bytes, headers: list[Header]) -> None:

@@ -118,7 +118,7 @@ def _go_up(call: Call, relay: Relay, judge: Judge, why: str, *, counted: bool = 
     """Ask one tier up. False when nobody is left there: the answer has to do. `counted`: the router knows
     already that it was not good enough."""
     climb, router = call.climb, call.gateway.router
-    if climb is None or router is None or unheard(call):
+    if climb is None or router is None or call.settled or unheard(call):
         return False
     above = higher(call, climb, router)
     if not above and not first_stands(call):

@@ -28,6 +28,8 @@ _SECONDS = re.compile(rb"[0-9]{1,9}(\.[0-9]{1,9})?")
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """`lines` are the client's headers that go upstream, ready."""
 
+    access: Access
+    """By whose rules it was judged."""
     endpoint: Endpoint
     admitted: Admitted | CallError
     caller: Caller
@@ -56,6 +58,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         mode = mode_of(request.lookup)
         fault = next((one for one in (priority, deadline_s, mode) if isinstance(one, CallError)), None)
         return cls(
+            access=access,
             endpoint=endpoint,
             admitted=admitted,
             caller=caller,

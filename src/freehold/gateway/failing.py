@@ -12,7 +12,7 @@ from freehold.gateway import refusals
 from freehold.gateway.dying import ask_why
 from freehold.gateway.error_answer import pass_error_on
 from freehold.gateway.holding import first_stands
-from freehold.routing.fallback import Failure, after_failure
+from freehold.routing.fallback import ELSEWHERE_STATUSES, Failure, after_failure
 
 if TYPE_CHECKING:
     from freehold.gateway.call import Call
@@ -48,13 +48,14 @@ def give_up_on(call: Call, failure: Failure, error: CallError) -> None:
     )
     if call.settled:
         return
-    if step.action == "stop" and failure.status == 0 and not failure.timed_out:
+    elsewhere = failure.status == 0 or failure.status in ELSEWHERE_STATUSES
+    if call.beside is not None and call.beside.kind == "hedge" and elsewhere:  # it is under way already
+        call.beside.take(f"{candidates.current.name} failed")
+    elif step.action == "stop" and failure.status == 0 and not failure.timed_out:
         place = call.tries[-1].deployment
         ask_why(call, error.message, lambda words: tell(call, _in_words(error, place, words)))
     elif step.action == "stop":
         tell(call, error)
-    elif call.beside is not None and call.beside.kind == "hedge":
-        call.beside.take(f"{candidates.current.name} failed")
     elif step.action == "elsewhere":
         call.go_on("failed")
     elif first_stands(call):  # there is an answer: nobody waits for a second one that was only to be compared

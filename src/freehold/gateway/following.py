@@ -140,6 +140,16 @@ class Following:
         if ready:
             self.more()
 
+    @property
+    def started(self) -> bool:
+        """Something has gone to the client."""
+        return self._started
+
+    def probe(self) -> None:
+        """Something harmless for a client that may be gone."""
+        if self._chunked and self.call.dialect != "ollama":
+            self.call.conn.write(replies.chunk(b": \n\n"))
+
     # -- inside
 
     def _start(self) -> bool:

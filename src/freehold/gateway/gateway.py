@@ -25,10 +25,11 @@ from freehold.gateway.marking import Marker
 from freehold.gateway.parts import Parts, Prices
 from freehold.gateway.places import Places
 from freehold.gateway.request import Handler, Request
+from freehold.gateway.settle import end_without
 from freehold.gateway.sharing import Sharing
 from freehold.gateway.upload import UploadCall
 from freehold.gateway.upstream import UpstreamPool
-from freehold.receipts.entries import Receipt
+from freehold.receipts.entries import Receipt, decode_receipt
 
 _SWEEP_S = 0.25
 
@@ -46,6 +47,8 @@ class Gateway(Places):
         self.ids = ReceiptIds()
         self.pool = UpstreamPool(parts.limits)
         self.active: set[Call] = set()
+        self.ending: dict[Call, float] = {}
+        """Calls with a receipt whose upstream has not ended its answer, and until when (loop time) it may."""
         self.calls = 0
         """Calls since the start."""
         self.capture = parts.capture
@@ -157,7 +160,7 @@ class Gateway(Places):
 
     def handle(self, connection: ServerConnection, request: Request) -> Handler | None:
         facts: Facts | None = request.head.facts if request.head is not None else None
-        if facts is None:
+        if facts is None or facts.access is not self.access:  # keys may be others meanwhile
             facts = self._facts_of(request)
             if facts is None:
                 return self._handle_local(connection, request)
@@ -242,9 +245,14 @@ class Gateway(Places):
         try:
             if lines:
                 self.ledger.append_lines(lines)
+                if self.fault is not None and self.fault.code == "ledger_unavailable":
+                    self.fault = None  # the receipt of a refused call was stored: there is room again
         except Exception as error:
             message = f"receipts cannot be stored, so no calls are taken: {error}"
             self.fault = CallError(kind="overloaded", status=503, code="ledger_unavailable", message=message)
+            if self.budgets is not None:
+                lost = lines[getattr(error, "stored", 0) :]
+                self.budgets.book.receipts_lost({decode_receipt(line).id for line in lost})
         for then in thens:
             then()
 
@@ -264,6 +272,9 @@ class Gateway(Places):
             connection.check(now_s)
         if self.sharing is not None:
             self.sharing.sweep(self)
+        for call in [each for each, until_s in self.ending.items() if now_s > until_s]:
+            del self.ending[call]
+            end_without(call)
         heard_s = self.clock.monotonic_s()
         for call in list(self.active):
             if call.heard and call.target is not None:

@@ -33,6 +33,7 @@ _LAST: dict[Dialect, tuple[bytes, ...]] = {
     "messages": (b'"message_stop"',),
     "responses": (b'"response.completed"', b'"response.incomplete"'),
 }
+_LONGEST_MARK = 64
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TranslationError)
 
 
@@ -83,7 +84,9 @@ class Judge:
         if not self.streamed:
             self.over = len(self._body) > _MOST_BYTES
             return ""
-        self.ended = self.ended or any(mark in data for mark in _LAST[self._dialect])
+        if not self.ended and self._body.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")):
+            tail = self._body[-(len(data) + _LONGEST_MARK) :]  # an event may come in pieces
+            self.ended = any(mark in tail for mark in _LAST[self._dialect])
         if self.holds:
             self.over = len(self._body) > _MOST_BYTES
             return ""

@@ -11,6 +11,7 @@ from freehold.gateway.record import Measured
 from freehold.receipts.entries import Outcome
 
 if TYPE_CHECKING:
+    from freehold.cache.flights import Flight
     from freehold.gateway.bad_answer import BadAnswer
     from freehold.gateway.call_state import CallState
 
@@ -29,7 +30,8 @@ def landed(call: CallState, outcome: Outcome, error: str, measured: Measured) ->
         sharing.flights.close(flight)
     relay = call.relay
     if outcome != "ok" or relay is None:
-        flight.lost(error, told=outcome in ("truncated", "error"))
+        in_words = outcome in ("truncated", "error") or (outcome == "refused" and not call.signs_silent())
+        flight.lost(error, told=in_words)
         return
     if flight.leading and not flight.followers and flight.key is None:  # nobody will read it
         flight.ending = "whole"
@@ -56,15 +58,15 @@ def landed(call: CallState, outcome: Outcome, error: str, measured: Measured) ->
     )
 
 
-def refused(call: CallState, error: CallError, bad: BadAnswer | None) -> None:
+def refused(call: CallState, error: CallError, bad: BadAnswer | None) -> Flight | None:
     """The call gets an error. Those who follow it get the same where the same request would get it again;
     else they ask for themselves."""
     flight, sharing = call.flight, call.gateway.sharing
     if flight is None:
-        return
+        return None
     call.flight = None
     if sharing is not None:
         sharing.flights.close(flight)
     if error.status in _SAME_AGAIN:
         flight.refusal = (error, bad)
-    flight.lost(error.message)
+    return flight

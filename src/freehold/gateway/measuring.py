@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from freehold.core.usage import Usage
 from freehold.costs.terms import terms_words
 from freehold.dialects.sse import EventSplitter, EventTooLong, event_data
-from freehold.dialects.usage import billed_nanos, usage_of
+from freehold.dialects.usage import advisors_of, billed_nanos, usage_of
+from freehold.gateway.parts import Cost
 from freehold.gateway.prepared import Prepared
 from freehold.gateway.record import (
+    DOUBT,
     NOTHING_USED,
     Measured,
     at_own_cost,
@@ -69,6 +73,11 @@ def measure_beside(beside: Beside, body: bytes, *, sent: bool, whole: bool) -> M
     return measured if own is None else at_own_cost(measured, own)
 
 
+def measure_broken(call: CallState) -> Measured:
+    """Of the attempt under way, which had begun to answer and came to nothing."""
+    return _measure(call, "truncated")
+
+
 def _measure(call: CallState, outcome: Outcome) -> Measured:
     target, relay, prepared = call.target, call.relay, call.prepared
     if target is None or prepared is None:
@@ -95,22 +104,40 @@ def _told(
             return _estimated(call, target, estimated_usage(call.request_bytes, events))
         return Measured(cost_state="free" if deployment.server else "unknown")
     usage = usage_of(prepared.dialect, raw)
-    billed = billed_nanos(raw) if b'"cost"' in raw else None
+    billed = billed_nanos(raw) if b'"cost' in raw else None
     cut = outcome in _CUT and not tap.terminal and usage.visible_out < events
     if cut and billed is None:  # Messages tell their input at the start, and one token of output
         usage = unfinished_usage(usage, events)
     terms = tap.terms()
     cost = call.price(target, usage, billed, terms)
+    nanos: int = cost.nanos
     state: CostState = cost.state
+    if billed is None and deployment.provider and b'"advisor_message"' in raw:
+        nanos, state = _with_advice(call, target, cost, advisors_of(raw))
     return Measured(
         usage=usage,
         usage_raw=raw.decode("utf-8", "replace"),
         usage_state="reported" if outcome == "ok" else "partial",
-        cost_nanos=cost.nanos,
+        cost_nanos=nanos,
         cost_state="estimated" if cut and state == "computed" else state,
         price_snapshot=cost.snapshot,
         price_terms=terms_words(terms) if terms and billed is None else "",
     )
+
+
+def _with_advice(
+    call: CallState, target: Target, cost: Cost, advisors: list[tuple[str, Usage]]
+) -> tuple[int, CostState]:
+    """Plus what other models took that advised the one that answered. The usage that is told beside it leaves
+    them out, so that it is no longer computed from that."""
+    nanos: int = cost.nanos
+    states: list[CostState] = [cost.state]
+    for model, used in advisors:
+        place = replace(target.deployment, model_id=model)
+        advice = call.price(replace(target, deployment=place), used)
+        nanos += advice.nanos
+        states.extend(("estimated", advice.state))
+    return nanos, max(states, key=DOUBT.index)
 
 
 def _estimated(call: CallState, target: Target, usage: Usage) -> Measured:

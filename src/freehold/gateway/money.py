@@ -78,9 +78,10 @@ class Money:
         if self._last is not None and not self.limit:
             self._refuse(self._last)
             return False
-        answer = self._budgets.queue.hold(payer, worst, call.started_ms, call.id, self._answered)
+        now_ms = call.gateway.clock.now_ms()
+        answer = self._budgets.queue.hold(payer, worst, call.started_ms, call.id, self._answered, now_ms)
         if isinstance(answer, Hold):
-            self._hold = answer
+            self._hold, self._last = answer, None
             return True
         if isinstance(answer, Waiting):
             self._wait(answer)
@@ -144,7 +145,8 @@ class Money:
         hold, self._hold = self._hold, None
         if hold is not None:
             self._spent.append((hold, measured))
-        for each, cost in self._spent:
+        # What is known first: a line that says what expires is written at once, and takes their ends with it.
+        for each, cost in sorted(self._spent, key=lambda one: one[1].cost_state == "unknown"):
             nanos = None if cost.cost_state == "unknown" else cost.cost_nanos
             self._budgets.tell(self._budgets.book.settle(each, nanos, now_ms))
         posted = sum(cost.cost_nanos for _, cost in self._spent)
@@ -208,7 +210,7 @@ class Money:
         self._waiting = None
         self._call.deadline_s = 0.0
         if isinstance(answer, Hold):
-            self._hold = answer
+            self._hold, self._last = answer, None
             self._call.route = f"{self._call.route}; waited for its budget"
             self._call.dispatch()
         else:

@@ -40,7 +40,7 @@ def at_own_cost(measured: Measured, own: Measured) -> Measured:
     )
 
 
-_DOUBT: tuple[CostState, ...] = ("free", "billed", "computed", "estimated", "unknown")
+DOUBT: tuple[CostState, ...] = ("free", "billed", "computed", "estimated", "unknown")
 """How sure a cost is, the surest first."""
 
 
@@ -53,7 +53,7 @@ def together(parts: Sequence[Measured]) -> Measured:
         usage_state=last.usage_state,
         cost_nanos=sum([part.cost_nanos for part in parts]),
         own_nanos=sum([part.own_nanos for part in parts]),
-        cost_state=max([part.cost_state for part in parts], key=_DOUBT.index),
+        cost_state=max([part.cost_state for part in parts], key=DOUBT.index),
         price_snapshot=next((part.price_snapshot for part in reversed(parts) if part.price_snapshot), ""),
         price_terms=last.price_terms,
     )

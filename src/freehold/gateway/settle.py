@@ -17,6 +17,9 @@ from freehold.receipts.entries import Outcome, Receipt
 if TYPE_CHECKING:
     from freehold.gateway.call import Call
 
+_END_S = 5.0
+"""So long may the end of a body come behind its last event."""
+
 
 def settle(call: Call, outcome: Outcome, error: str = "", then: Callable[[], None] | None = None) -> Measured:
     """Write the call's receipt. A second time does nothing but repeat what was measured.
@@ -45,17 +48,27 @@ def settle(call: Call, outcome: Outcome, error: str = "", then: Callable[[], Non
         if climb.shadow is not None and gateway.shadow is not None:
             shadowing.end(call, climb, gateway.shadow)
     call.measured = measured
+    if gateway.budgets is not None:  # before others go on, who may want the money
+        _post(call, last, measured)
     if call.flight is not None:
         went_on = outcome == "ok" and not call.flight.leading
         landed(call, outcome, error, measured)
         if went_on:
             outcome, error = "cancelled", WENT_ON
-    if gateway.budgets is not None:
-        _post(call, last, measured)
     if outcome == "ok" and call.kept is not None:
         cached.keep(call, measured)
     gateway.record(_receipt(call, outcome, error, measured), call, then)
+    if call.upstream is not None:
+        gateway.ending[call] = gateway.now_s + _END_S
     return measured
+
+
+def end_without(call: Call) -> None:
+    """The last event has come and the body has no end: that is not waited for for ever."""
+    relay = call.relay
+    if call.upstream is not None and relay is not None:
+        call.drop_attempt()
+        relay.cut("the upstream did not end its answer")
 
 
 def _post(call: Call, last: Measured, measured: Measured) -> None:
@@ -63,7 +76,15 @@ def _post(call: Call, last: Measured, measured: Measured) -> None:
     and what was not. A call that a server of ours answered was paid to nobody."""
     budgets, money, target = call.gateway.budgets, call.money, call.target
     posted = 0 if money is None else money.settle(last, call.gateway.clock.now_ms())
-    if budgets is None or target is None or not target.deployment.provider:
+    if budgets is None or target is None:
+        return
+    if money is None:  # there were no budgets when it was asked: each place gets its own
+        for tried in call.tries:
+            place = call.gateway.place_named(tried.deployment)
+            if tried.cost_nanos and place.provider:
+                posted += tried.cost_nanos
+                budgets.tell(budgets.book.spent(payer_of(call, place), tried.cost_nanos, call.started_ms))
+    if not target.deployment.provider:
         return
     rest = measured.cost_nanos - measured.own_nanos - posted
     if rest > 0:

@@ -40,6 +40,8 @@ class Inner(msgspec.Struct):
     """Messages; in their streams it stands in `message_delta.delta`."""
     status: msgspec.Raw = msgspec.Raw()
     incomplete_details: msgspec.Raw = msgspec.Raw()
+    tool_usage: msgspec.Raw = msgspec.Raw()
+    """Responses: what tools of the provider took, beside `usage`."""
 
 
 class Outer(Inner):
@@ -66,6 +68,8 @@ class Speed(msgspec.Struct):
     """Of a usage object, how fast an answer was paid to be (Anthropic)."""
 
     speed: object = None
+    inference_geo: object = None
+    """Where it was made (Anthropic)."""
 
 
 class Choices(msgspec.Struct):

@@ -9,7 +9,7 @@ import msgspec
 
 from freehold.core.catalog import Dialect
 from freehold.costs.terms import Terms, terms_of
-from freehold.dialects.usage import merge_usage
+from freehold.dialects.usage import merge_usage, with_tool_usage
 from freehold.gateway.shapes import Choices, Ending, Inner, Outer, Speed
 
 _decode = msgspec.json.Decoder(Outer).decode
@@ -99,10 +99,12 @@ class Tap:
 
     def terms(self) -> Terms:
         """On which terms it was given, where these are not the standard ones."""
-        speed: object = None
-        if self._dialect == "messages" and self.usage_raw is not None and b'"speed"' in self.usage_raw:
-            speed = _decode_speed(self.usage_raw).speed
-        return terms_of(self._tier.strip(b'"').decode("utf-8", "replace"), speed)
+        said = Speed()
+        raw = self.usage_raw if self._dialect == "messages" else None
+        if raw is not None and (b'"speed"' in raw or b'"inference_geo"' in raw):
+            said = _decode_speed(raw)
+        tier = self._tier.strip(b'"').decode("utf-8", "replace")
+        return terms_of(tier, said.speed, said.inference_geo)
 
     def whole(self, body: bytes) -> None:
         """Read a complete JSON answer. Anything else tells nothing."""
@@ -144,6 +146,9 @@ class Tap:
             if raw not in _NOTHING:
                 merging = self._dialect == "messages" and self.usage_raw is not None
                 self.usage_raw = merge_usage(self.usage_raw, raw) if merging else raw
+                tools = bytes(part.tool_usage)
+                if tools not in _NOTHING:
+                    self.usage_raw = with_tool_usage(raw, tools)
         word = _finish(self._dialect, outer)
         if word:
             self.finish = word[:_LONGEST_WORD]

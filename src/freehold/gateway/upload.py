@@ -104,10 +104,10 @@ class UploadCall(Call):
             self._route(found)
 
     def body_complete(self) -> None:
-        self._done = True
         if self.settled:
             return
         if not self._sent:
+            self._done = True  # `dispatch` sends the end along, whenever that is
             self._route(model_field(bytes(self._held)))
         elif self._is_chunked():
             self._forward(b"", last=True)

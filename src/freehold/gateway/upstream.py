@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol, cast
@@ -19,6 +20,9 @@ from freehold.gateway.limits import Limits
 from freehold.gateway.origin import Origin
 
 _MOST_HEADERS = 256
+_OLD_AGE_S = 1.0
+"""A pooled connection that had died before it was used again is seen to be dead by then; later its server has
+read the request, and may have worked on it."""
 
 
 class Answer(Protocol):
@@ -67,6 +71,7 @@ class UpstreamConnection:
         "_parser",
         "_pool",
         "_spare_request",
+        "_spare_until_s",
         "_tainted",
         "_transport",
         "_whole",
@@ -89,6 +94,7 @@ class UpstreamConnection:
         self._head_bytes = 0
         self._eof_ends = False
         self._spare_request: bytes | None = None
+        self._spare_until_s = 0.0
 
     # -- used by the pool and by calls
 
@@ -99,6 +105,8 @@ class UpstreamConnection:
         self._bodiless = request.startswith(b"HEAD ")
         self._head_bytes = 0
         self._spare_request = request if reused else None
+        if reused:
+            self._spare_until_s = time.monotonic() + _OLD_AGE_S
         assert self._transport is not None
         self._transport.write(request)
         answer.connected(self)
@@ -182,8 +190,8 @@ class UpstreamConnection:
             self._answer = None
             answer.completed()
             return
-        if self._spare_request is not None:  # the pooled connection had died of old age: not a failure
-            self._answer = None
+        if self._spare_request is not None and time.monotonic() < self._spare_until_s:
+            self._answer = None  # the pooled connection had died of old age: not a failure
             self._pool.dial(self.origin, self._spare_request, answer)
             return
         self._fail("the upstream closed the connection before its answer was whole")
