@@ -128,16 +128,21 @@ async def embedded(embedder: HouseEmbedder, text: str) -> Vector | None:
     return await got
 
 
+async def keep_one(cache: HouseCache) -> None:
+    """Until its question can be found by meaning."""
+    answers = cache.answers
+    assert answers is not None
+    ticket = answers.look(ask(chat("How do I reset my password?")), 0)
+    assert isinstance(ticket, Ticket)
+    answers.keep(ticket, said(chat_answer()), 0)
+    await until(lambda: answers.counts().questions > 0)
+
+
 async def test_embeddings_are_asked_of_our_own_port_with_our_own_key(tmp_path: Path, port: Port) -> None:
     config = CacheConfig(semantic=SemanticCacheConfig(models=("fast",), embeddings="nomic"))
     async with house(tmp_path, config) as cache:
         cache.use_port(port.number)
-        answers = cache.answers
-        assert answers is not None
-        ticket = answers.look(ask(chat("How do I reset my password?")), 0)
-        assert isinstance(ticket, Ticket)
-        answers.keep(ticket, said(chat_answer()), 0)
-        await until(lambda: answers.counts().questions > 0)
+        await keep_one(cache)
         path, headers, body = port.requests[0]
         assert path == "/v1/embeddings"
         assert body == {"model": "nomic", "input": "How do I reset my password?", "encoding_format": "float"}
@@ -182,12 +187,7 @@ async def test_a_house_on_another_address_asks_there(tmp_path: Path) -> None:
     try:
         async with house(tmp_path, config) as cache:
             cache.use_port(other.number, "127.0.0.2")
-            answers = cache.answers
-            assert answers is not None
-            ticket = answers.look(ask(chat("How do I reset my password?")), 0)
-            assert isinstance(ticket, Ticket)
-            answers.keep(ticket, said(chat_answer()), 0)
-            await until(lambda: answers.counts().questions > 0)
+            await keep_one(cache)
     finally:
         other.close()
 

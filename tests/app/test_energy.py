@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from freehold.app import energy as energy_module
 from freehold.app.energy import HouseEnergy, kept_energy
 from freehold.core.config_prices import EnergyConfig
+from tests.app.held_up import HeldUp
 
 CONFIG = EnergyConfig(tariff_per_kwh_usd=0.36, busy_watts=1000, idle_watts=100)
 NOON_MS = 1_790_000_000_000 - 1_790_000_000_000 % 86_400_000 + 43_200_000
@@ -81,31 +81,19 @@ async def test_the_last_sums_are_not_overtaken_by_earlier_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(energy_module, "KEEP_EVERY", 1)
-    writing, go_on, written = threading.Event(), threading.Event(), threading.Event()
-    clock = Clock()
-    replace_file = energy_module.replace_file
-
-    def slow(path: Path, data: bytes) -> None:
-        first = not writing.is_set()
-        writing.set()
-        if first:
-            go_on.wait(60)
-        replace_file(path, data)
-        if first:
-            written.set()
-
-    monkeypatch.setattr(energy_module, "replace_file", slow)
+    replace_file, clock = HeldUp(energy_module.replace_file), Clock()
+    monkeypatch.setattr(energy_module, "replace_file", replace_file)
     energy = HouseEnergy(CONFIG, tmp_path, clock, lambda: None)
     keeping = asyncio.create_task(energy.keep())
-    await asyncio.to_thread(writing.wait, 60)
+    await asyncio.to_thread(replace_file.begun.wait, 60)
     assert energy.meter is not None
     mark = energy.meter.enter(clock.ms)
     clock.ms += 10_000
     energy.meter.leave(mark, clock.ms)
     keeping.cancel()
     await asyncio.sleep(0)
-    go_on.set()
+    replace_file.go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await keeping
-    await asyncio.to_thread(written.wait, 60)
+    assert await asyncio.to_thread(replace_file.ended.wait, 60)
     assert [sums.calls for sums in kept_energy(tmp_path).values()] == [1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from freehold.app import limits as limits_module
 from freehold.app.limits import HouseLimits, kept_limits
 from freehold.costs.limits.headers import LimitSeen
+from tests.app.held_up import HeldUp
 
 NOW_MS = 1_790_000_000_000
 FULL = LimitSeen(window="requests", unit="requests", left=7, limit=60, resets_ms=NOW_MS + 60_000)
@@ -48,28 +48,17 @@ async def test_the_last_limits_are_not_overtaken_by_earlier_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits_module, "KEEP_S", 0.0)
-    writing, go_on, written = threading.Event(), threading.Event(), threading.Event()
     limits = HouseLimits(tmp_path, 0.1, Clock())
-    write = limits._write
-
-    def slow(document: bytes) -> None:
-        first = not writing.is_set()
-        writing.set()
-        if first:
-            go_on.wait(60)
-        write(document)
-        if first:
-            written.set()
-
-    monkeypatch.setattr(limits, "_write", slow)
+    write = HeldUp(limits._write)
+    monkeypatch.setattr(limits, "_write", write)
     limits.book.seen("openai", [FULL], NOW_MS, "gpt-5")
     keeping = asyncio.create_task(limits.keep())
-    await asyncio.to_thread(writing.wait, 60)
+    await asyncio.to_thread(write.begun.wait, 60)
     limits.book.seen("groq", [FULL], NOW_MS, "kimi")
     keeping.cancel()
     await asyncio.sleep(0)
-    go_on.set()
+    write.go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await keeping
-    await asyncio.to_thread(written.wait, 60)
+    assert await asyncio.to_thread(write.ended.wait, 60)
     assert {view.provider for view in kept_limits(tmp_path, NOW_MS)} == {"openai", "groq"}

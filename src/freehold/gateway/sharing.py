@@ -90,8 +90,9 @@ def goes_on(call: Call, sharing: Sharing | None) -> bool:
     flight = call.flight
     if flight is None or call.settled:
         return False
-    waits = sharing is not None and call.upstream is not None
-    if not flight.followers and not (sharing is not None and waits and _await_retry(call, sharing, flight)):
+    if not flight.followers and (
+        sharing is None or call.upstream is None or not _await_retry(call, sharing, flight)
+    ):
         return False
     flight.leading = False
     call.conn = nobody(call.gateway, call.gateway.loop, call.request)

@@ -263,9 +263,7 @@ class BudgetBook:
 
     def lapse(self, now_ms: int) -> None:
         """Forget what has left windows that roll."""
-        for account in self._chart:
-            if now_ms >= account.lapse_ms:
-                account.lapse(now_ms)
+        self._chart.lapse(now_ms)
 
     def accounts(self) -> Iterator[Account]:
         """All that there are; only to be looked at."""

@@ -65,11 +65,15 @@ class Chart:
         self._spans.clear()
         return tuple(rule for rule in rules if rule.label not in kept)
 
+    def lapse(self, now_ms: int) -> None:
+        """What has left windows that roll."""
+        for account in self:
+            if now_ms >= account.lapse_ms:
+                account.lapse(now_ms)
+
     def forget(self, now_ms: int) -> None:
         """Windows that are over, and accounts to which nothing has happened."""
-        for account in self:
-            if account.lapse_ms <= now_ms:
-                account.lapse(now_ms)
+        self.lapse(now_ms)
         gone = [name for name, each in self._accounts.items() if each.is_over(now_ms) or each.idle]
         for name in gone:
             del self._accounts[name]
